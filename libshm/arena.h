@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Allocation inside a segment, crash-consistent. Knows: block words, runs, granules. Does not know:
+ * what blocks contain, who is alive, how to sleep.
+ *
+ * Each block has a word outside it with state, owner client and generation (blockword.h). That word
+ * is the truth; bitmaps, class hints and private caches are hints. What a dead client HELD or CACHED
+ * is freed by arena_sweep; what is LINKED belongs to the object that refers to it.
+ */
+#ifndef LIBSHM_ARENA_H
+#define LIBSHM_ARENA_H
+
+#include "blockword.h"
+#include "seg.h"
+
+#define ARENA_CLASSES 19         /* 64 B .. 16 KiB in runs of one or more granules */
+#define ARENA_SMALL_MAX 16384
+#define ARENA_CACHE_BLOCKS 64
+
+/* A thread's private stock of blocks CACHED for its client: process memory, needs no recovery. */
+struct arena_cache {
+	struct {
+		uint32_t count;
+		atom64 *word[ARENA_CACHE_BLOCKS];
+		uint64_t offset[ARENA_CACHE_BLOCKS];
+	} stock[ARENA_CLASSES];
+};
+
+/* The largest block a segment could ever give. */
+uint64_t arena_max_bytes(const struct seg *seg);
+
+/* Take a block; it is HELD by `client` and dies with it until arena_link. `cache` may be NULL.
+ * The payload is aligned to 64 bytes and not cleared. 0, -ENOSPC, -EMSGSIZE, -EBADMSG. */
+int arena_alloc(struct seg *seg, struct arena_cache *cache, uint32_t client, uint64_t bytes,
+		uint64_t *ret_reference, void **ret_data);
+
+/* Give back a block that `client` HELD. -EINVAL: it is not held by that client (double free). */
+int arena_free(struct seg *seg, struct arena_cache *cache, uint32_t client, uint64_t reference);
+
+/* HELD(client) -> LINKED, and back. Idempotent where it already is so; -ESTALE if the block was
+ * freed meanwhile, -EINVAL in any other state. */
+int arena_link(struct seg *seg, uint32_t client, uint64_t reference);
+int arena_unlink(struct seg *seg, uint32_t client, uint64_t reference);
+
+/* The payload of a live reference, NULL if stale or impossible. `ret_bytes`: its whole size. */
+void *arena_at(const struct seg *seg, uint64_t reference, uint64_t *ret_bytes);
+
+/* The state word of a reference (0 if impossible): for recovery and checks. */
+uint64_t arena_word_of(const struct seg *seg, uint64_t reference);
+
+/* Return every cached block (thread exit). */
+void arena_flush(struct seg *seg, struct arena_cache *cache, uint32_t client);
+
+/* Free what a dead client held or had cached, set missing hints, release its guard. Idempotent,
+ * any number at once. `is_current(ctx)` is asked after a word was read and before it is changed:
+ * false means the slot was already swept and reused, so stop. */
+void arena_sweep(struct seg *seg, uint32_t client, bool (*is_current)(void *ctx), void *ctx);
+
+/* The arena as tools and tests see it; reads words only, tolerates any content. */
+struct arena_usage {
+	uint64_t total_bytes, used_bytes, free_bytes, largest_free_bytes, committed_bytes;
+	uint64_t blocks_held, blocks_cached, blocks_linked;
+};
+void arena_measure(struct seg *seg, struct arena_usage *ret_usage);
+
+/* Test aid: heads tile the arena, every FREE block has its hint. 0 or -EBADMSG. */
+int arena_check(struct seg *seg);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The arena's shared bytes. Included by layout.h only. Knows: granules, runs, block words' places.
+ * Does not know: how a block is found, taken or given back (arena.c).
+ *
+ * The arena is tiled by *heads*: a granule word (blockword.h) that describes `len` granules. Words
+ * between two heads mean nothing, so a cut is: write the inner head, then store the outer one.
+ *
+ *   granules | RUN class k | FREE len 3 | . | . | HELD(client) len 16 | . . . | FREE len 900 | ...
+ *
+ * A RUN is cut into blocks of one size. Its block words stand in a table at its head, out of reach
+ * of a payload that is overrun; they are the truth, the bitmap is a hint.
+ */
+#ifndef LIBSHM_LAYOUT_ARENA_H
+#define LIBSHM_LAYOUT_ARENA_H
+
+#define GRANULE_BYTES UINT64_C(65536)
+#define RUN_BLOCKS_MAX 1024
+#define RUN_MAGIC UINT32_C(0x4e55524d)
+
+/* The head of a run.
+ *
+ *   writer: the maker before the granule word says RUN; afterwards map and touched (any, hints)
+ *   after a crash in making: the granule is HELD by the dead client and swept as a whole
+ */
+struct shm_run {
+	uint32_t magic; /* RUN_MAGIC */
+	uint16_t size_class;
+	uint16_t block_count;
+	uint32_t block_bytes;
+	uint32_t first_offset; /* of block 0, from the run's start; 64-byte aligned */
+	uint32_t granules;
+	uint32_t reserved0;
+	atom64 reserved1;
+	atom64 committed_bytes; /* reserved: runs larger than a granule commit in steps */
+	uint8_t reserved2[24];
+	/* Hint: a 1 says the block's word may be FREE. A missing 1 is set again by the sweep. */
+	aligned_to(CACHE_LINE) atom64 map[RUN_BLOCKS_MAX / 64];
+	/* Filter: clients that ever owned a block here (bit = slot % 64). */
+	atom64 touched;
+	uint8_t reserved3[56];
+	/* Followed by atom64 word[block_count], blockword.h. */
+};
+static_assert(sizeof(struct shm_run) == 256, "run header");
+MP_FIELD(shm_run, 64, 128, map);
+MP_FIELD(shm_run, 192, 8, touched);
+
+#endif
