@@ -15,7 +15,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-struct self;
+struct self_node;
 struct seg;
 
 /* What higher layers lend to lower ones; NULL in tools that never sleep or recover. */
@@ -24,6 +24,8 @@ struct seg_hooks {
 	void (*client_died)(struct seg *seg, uint32_t client, uint32_t generation);
 	/* This process is a forked child: make it a client of its own. Returns 0 or -errno. */
 	int (*join_after_fork)(struct seg *seg);
+	/* A thread of this process ends: release what it owns on its behalf. */
+	void (*thread_ended)(struct seg *seg, uint32_t thread, uint64_t who);
 };
 
 struct seg_geometry {
@@ -58,7 +60,8 @@ struct seg {
 	int *pidfds;          /* by client slot, -1: none; private to this process */
 	uint32_t *pidfd_generations;
 	pthread_mutex_t mutex; /* private: pidfds, selves, attach after fork */
-	struct self *selves;   /* threads of this process */
+	struct self_node *selves; /* threads of this process */
+	uint32_t *open_counts;    /* handles of this process, by directory index */
 	const struct seg_hooks *hooks;
 	uint32_t usable_cpus;
 	bool is_interruptible;

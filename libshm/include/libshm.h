@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * libshm: multiprocessing for C. Everything; each part can also be included alone.
+ */
+#ifndef LIBSHM_H
+#define LIBSHM_H
+
+#include <libshm/base.h>
+#include <libshm/lock.h>
+#include <libshm/observe.h>
+#include <libshm/process.h>
+#include <libshm/queue.h>
+#include <libshm/segment.h>
+
+#endif

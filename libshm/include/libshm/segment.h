@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Segments: named shared memory in which objects live. mpd hands them out; after the open no call
+ * needs it again.
+ */
+#ifndef LIBSHM_SEGMENT_H
+#define LIBSHM_SEGMENT_H
+
+#include <libshm/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mp_segment mp_segment;
+
+struct mp_segment_opts {
+	uint64_t size_bytes;    /* largest size; 0: 1 GiB. Memory is committed as it is used. */
+	uint32_t max_sleepers;  /* threads that take part at once; 0: 512, at most 512 */
+	uint32_t max_clients;   /* processes attached at once; 0: 256, at most 1024 */
+	uint32_t mode;          /* permission bits; 0: 0600 */
+	int32_t gid;            /* group of those bits; 0: the creator's */
+	uint32_t flags;         /* MP_EXISTING MP_EXCLUSIVE MP_KEEP MP_INTERRUPTIBLE MP_NO_SPAWN */
+	uint32_t reserved0;
+	const char *endpoint;   /* socket of mpd; NULL: $MP_ENDPOINT, the user's, the system's */
+	const char *client_name; /* of this process in tools; NULL: the program's name */
+	uint64_t reserved[10];  /* zero */
+};
+
+struct mp_segment_info {
+	char name[64];
+	uint64_t size_bytes;
+	uint64_t committed_bytes; /* memory really in use */
+	uint64_t used_bytes;      /* of the arena */
+	uint64_t free_bytes;
+	uint32_t clients;
+	uint32_t threads;
+	uint32_t objects;
+	char engine[16]; /* how this process sleeps: "uring" or "futex" */
+	uint64_t reserved[8];
+};
+
+/* Attach to the segment `name`, or create it. Starts a private mpd when none answers (unless
+ * MP_NO_SPAWN). One process that opens a name twice gets the same segment, counted. The segment
+ * ends with its last client unless MP_KEEP. opts: NULL for defaults.
+ *
+ * Blocks:  for the answer of mpd; at most 5 s when one has to be started.
+ * Threads: any.
+ * Crash:   a process that dies in it leaves nothing; a half-made segment is made anew by the next.
+ * Errors:  -ECONNREFUSED -ENOENT -EEXIST -EINVAL -ENAMETOOLONG -EPERM -EPROTO -EDQUOT -ENOSPC -ENOMEM -EMFILE
+ */
+MP_MUST_USE int mp_segment_open(const char *name, const struct mp_segment_opts *opts,
+				mp_segment **ret_segment);
+
+/* Detach: locks still held are marked as by a death, leased messages go back. NULL is allowed.
+ * Handles of its objects must not be used afterwards. Always NULL.
+ *
+ * Blocks:  never.
+ * Threads: any, once no other thread of the process uses the segment.
+ * Crash:   dying in it is the same as dying attached.
+ * Errors:  none.
+ */
+mp_segment *mp_segment_close(mp_segment *segment);
+
+/* Remove the name. Who is attached stays attached; the memory ends with the last of them.
+ *
+ * Blocks:  for the answer of mpd.
+ * Threads: any.
+ * Crash:   the name is removed or it is not.
+ * Errors:  -ENOENT -ECONNREFUSED -EPERM
+ */
+MP_MUST_USE int mp_segment_unlink(const char *name);
+
+/* Figures of the segment as they are now.
+ *
+ * Blocks:  never.
+ * Threads: any.
+ * Crash:   nothing shared is changed.
+ * Errors:  -EINVAL
+ */
+MP_MUST_USE int mp_segment_info(mp_segment *segment, struct mp_segment_info *ret_info);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What all objects share: the common header, open by name or id, close, unlink, the table of kinds.
+ * Knows: directory entries, holds (touched bitmaps), intents of creation. Does not know: what one
+ * kind does with its bytes.
+ */
+#ifndef LIBSHM_OBJECT_H
+#define LIBSHM_OBJECT_H
+
+#include "self.h"
+
+struct sweep; /* recover.c: one dead client being swept */
+
+/* One row for each kind. Functions get an object that was checked against the segment's bounds. */
+struct object_type {
+	enum object_kind kind;
+	const char *name;
+	uint64_t bytes; /* smallest block it can live in */
+	/* Finish or undo what a dead client left. */
+	void (*recover)(struct seg *seg, void *object, struct sweep *sweep);
+	/* The wait set of a condition, NULL if there is none. */
+	struct shm_waiters *(*waiters)(void *object, unsigned condition);
+	/* Could a thread of that client get ahead now? */
+	bool (*is_ready)(struct seg *seg, void *object, unsigned condition, uint32_t client);
+	/* A word that changes whenever somebody gets ahead. */
+	uint64_t (*progress)(struct seg *seg, void *object, unsigned condition);
+	/* Every block that hangs on it, besides its own. */
+	void (*blocks)(struct seg *seg, void *object,
+		       void (*each)(struct seg *seg, uint32_t client, uint64_t reference),
+		       uint32_t client);
+};
+
+const struct object_type *object_type(uint32_t kind);
+
+/* The checked object of a directory entry or of a wait record; NULL if it is none. */
+void *object_at(struct seg *seg, uint64_t offset, const struct object_type **ret_type);
+
+struct object_request {
+	const char *name; /* NULL: anonymous */
+	unsigned flags;   /* MP_EXISTING, MP_EXCLUSIVE */
+	const struct object_type *type;
+	uint64_t bytes;
+	/* Do the options of one who attaches agree with what is there? */
+	bool (*fits)(const void *object, const void *opts);
+	/* Fill a fresh, zeroed object; 0 or -errno. Blocks it allocates stay HELD by me: the type's
+	 * `blocks` names them and object_open links them. */
+	int (*make)(struct seg *seg, struct self *me, void *object, const void *opts);
+	const void *opts;
+};
+
+/* Attach to the object or make it. Sets this client's hold. */
+int object_open(struct seg *seg, const struct object_request *request, void **ret_object);
+int object_from_id(struct seg *seg, uint64_t id, const struct object_type *type, void **ret_object);
+void object_close(struct seg *seg, void *object);
+int object_unlink(struct seg *seg, const char *name, const struct object_type *type);
+
+#endif

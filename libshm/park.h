@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sleeping in the kernel, behind one small interface. Knows: what an engine must offer. Does not
+ * know: wait sets, objects (wait.h).
+ *
+ * A parked thread sleeps while *word == value. Besides a ring it returns when the deadline is over,
+ * a signal came, or one of the watched descriptors (pidfds) became readable.
+ */
+#ifndef LIBSHM_PARK_H
+#define LIBSHM_PARK_H
+
+#include "atom.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum wait_engine { ENGINE_URING = 0, ENGINE_FUTEX = 1 };
+
+#define PARK_WATCHES_MAX 4
+
+struct park_watch {
+	int fd;       /* pidfd, -1: cannot be watched, ask now and then */
+	uint64_t key; /* client slot and generation: names the use of the descriptor */
+};
+
+enum { PARK_RUNG = 0, PARK_DEATH = 1 }; /* or -ETIMEDOUT, -EINTR */
+
+struct park; /* one for each thread, made on its first sleep, never crosses a fork */
+
+struct park_ops {
+	const char *name;
+	enum wait_engine engine;
+	int (*open)(struct park **ret_park);
+	struct park *(*close)(struct park *park);
+	/* After a fork in the child: give back the descriptors, touch nothing else. */
+	int (*descriptor)(const struct park *park);
+	int (*sleep)(struct park *park, atom32 *word, uint32_t value, int64_t deadline_ns,
+		     const struct park_watch *watches, unsigned watch_count);
+};
+
+extern const struct park_ops park_uring;
+extern const struct park_ops park_futex;
+
+/* Ring: wake the one thread that sleeps on this word. How many the kernel woke (0 or 1).
+ * futex(2) in every engine: they mix, and it is safe in signal handlers. */
+int park_wake(atom32 *word);
+
+#endif

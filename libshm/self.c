@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * This thread in this segment. Knows: the thread's slot, its private cache and park, forks, the end
+ * of threads. Does not know: objects.
+ *
+ * Selves live in pages that the kernel wipes in a forked child. What the child must still give back
+ * (the pages, the ring's descriptor) is noted in a self_node on the heap.
+ */
+#include "self.h"
+
+#include "probe.h"
+#include "slot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SELF_BYTES align_up(sizeof(struct self), 4096)
+
+_Thread_local struct self *self_latest tls_fast;
+
+static _Thread_local struct self *selves_of_thread;
+static _Thread_local uint64_t selves_epoch;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t ends;
+static pthread_mutex_t fork_mutex = PTHREAD_MUTEX_INITIALIZER;
+static atom32 *fork_page; /* wiped in a child: 1 in the process that has looked */
+static atom64 fork_epoch;
+
+static void *map_wiped(size_t bytes)
+{
+	void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return NULL;
+	if (madvise(page, bytes, MADV_WIPEONFORK) < 0) {
+		munmap(page, bytes);
+		return NULL;
+	}
+	return page;
+}
+
+static struct self *unlink_node(struct seg *seg, struct self_node *node)
+{
+	struct self_node **link = &seg->selves;
+	struct self *self = node->self;
+
+	while (*link && *link != node)
+		link = &(*link)->next;
+	if (*link)
+		*link = node->next;
+	free(node);
+	return self;
+}
+
+/* A thread of ours ends, or its process detaches: nothing of it may remain in the segment. */
+static void end_self(struct self *self)
+{
+	struct seg *seg = self->seg;
+
+	arena_flush(seg, &self->cache, self->client);
+	if (seg->hooks)
+		seg->hooks->thread_ended(seg, self->thread, self->who);
+	slot_free_thread(seg, self->thread, load_relaxed(&self->shared->word));
+	if (self->park)
+		self->engine->close(self->park);
+	self->seg = NULL;
+}
+
+static void thread_ends(void *unused)
+{
+	struct self *self, *next;
+
+	(void)unused;
+	if (selves_epoch != self_fork_epoch())
+		return; /* the list is the parent's, and wiped */
+	for (self = selves_of_thread; self; self = next) {
+		struct seg *seg = self->seg;
+
+		next = self->next;
+		if (seg) {
+			end_self(self);
+			pthread_mutex_lock(&seg->mutex);
+			unlink_node(seg, self->node);
+			pthread_mutex_unlock(&seg->mutex);
+		}
+		munmap(self, SELF_BYTES);
+	}
+	selves_of_thread = NULL;
+	self_latest = NULL;
+}
+
+static void start(void)
+{
+	pthread_key_create(&ends, thread_ends);
+	fork_page = map_wiped(4096);
+	if (fork_page)
+		store_relaxed(fork_page, 1);
+}
+
+uint64_t self_fork_epoch(void)
+{
+	pthread_once(&once, start);
+	if (fork_page && unlikely(load_relaxed(fork_page) == 0)) {
+		/* Only the forking thread lives here, so nobody else is in this branch; the mutex
+		 * may be held by a thread that does not exist any more. */
+		pthread_mutex_init(&fork_mutex, NULL);
+		add_relaxed(&fork_epoch, 1);
+		store_relaxed(fork_page, 1);
+	}
+	return load_relaxed(&fork_epoch);
+}
+
+void self_drop_inherited(struct seg *seg)
+{
+	struct self_node *node = seg->selves, *next;
+
+	seg->selves = NULL;
+	for (; node; node = next) {
+		next = node->next;
+		/* The ring's memory is not here (dontfork); its descriptor is. The park itself is
+		 * left to the heap: closing it would touch the ring. */
+		if (node->park && node->engine->descriptor(node->park) >= 0)
+			close(node->engine->descriptor(node->park));
+		munmap(node->self, SELF_BYTES);
+		if (node->self == self_latest)
+			self_latest = NULL;
+		free(node);
+	}
+}
+
+static int join_if_forked(struct seg *seg)
+{
+	uint64_t epoch = self_fork_epoch();
+	int result = 0;
+
+	if (likely(seg->fork_epoch == epoch))
+		return 0;
+	pthread_mutex_lock(&fork_mutex);
+	if (seg->fork_epoch != epoch)
+		result = seg->hooks ? seg->hooks->join_after_fork(seg) : -EPERM;
+	pthread_mutex_unlock(&fork_mutex);
+	return result;
+}
+
+/* Drop the pages of segments that were left meanwhile, or of the process that forked us. */
+static void prune(void)
+{
+	struct self **link = &selves_of_thread;
+
+	if (selves_epoch != self_fork_epoch()) {
+		selves_of_thread = NULL;
+		selves_epoch = self_fork_epoch();
+	}
+	while (*link) {
+		struct self *self = *link;
+
+		if (self->seg) {
+			link = &self->next;
+			continue;
+		}
+		*link = self->next;
+		munmap(self, SELF_BYTES);
+	}
+}
+
+static struct self *find_in_thread(const struct seg *seg)
+{
+	struct self *self;
+
+	prune();
+	for (self = selves_of_thread; self && self->seg != seg; self = self->next)
+		;
+	return self;
+}
+
+static int claim(struct seg *seg, struct self *self)
+{
+	int error = slot_claim_thread(seg, seg->client, &self->thread, &self->who);
+
+	if (error < 0)
+		return error;
+	self->client = seg->client;
+	self->client_generation = seg->client_generation;
+	self->shared = &seg->threads[self->thread];
+	self->seg = seg;
+	return 0;
+}
+
+static void enlist(struct seg *seg, struct self *self, struct self_node *node)
+{
+	*node = (struct self_node){ .self = self };
+	self->node = node;
+	pthread_mutex_lock(&seg->mutex);
+	node->next = seg->selves;
+	seg->selves = node;
+	pthread_mutex_unlock(&seg->mutex);
+	self->next = selves_of_thread;
+	selves_of_thread = self;
+	pthread_setspecific(ends, self);
+}
+
+static int make(struct seg *seg, struct self **ret_self)
+{
+	struct self_node *node = malloc(sizeof *node);
+	struct self *self = node ? map_wiped(SELF_BYTES) : NULL;
+	int error = self ? claim(seg, self) : -ENOMEM;
+
+	if (error < 0) {
+		if (self)
+			munmap(self, SELF_BYTES);
+		free(node);
+		return error;
+	}
+	enlist(seg, self, node);
+	*ret_self = self;
+	return 0;
+}
+
+int self_find(struct seg *seg, struct self **ret_self)
+{
+	struct self *self;
+	int error = join_if_forked(seg);
+
+	if (error < 0)
+		return error;
+	self = find_in_thread(seg);
+	if (!self && (error = make(seg, &self)) < 0)
+		return error;
+	self_latest = self;
+	*ret_self = self;
+	return 0;
+}
+
+int self_park(struct self *me)
+{
+	int error;
+
+	if (me->park)
+		return 0;
+	error = probe_engine(&me->engine);
+	if (error < 0)
+		return error;
+	error = me->engine->open(&me->park);
+	if (error < 0 && me->engine != &park_futex) {
+		me->engine = &park_futex; /* no descriptor left, or no memory for a ring */
+		error = me->engine->open(&me->park);
+	}
+	me->node->park = error < 0 ? NULL : me->park;
+	me->node->engine = me->engine;
+	store_relaxed(&me->shared->engine, me->engine->engine);
+	return error;
+}
+
+void self_forget_all(struct seg *seg)
+{
+	struct self_node *node;
+
+	pthread_mutex_lock(&seg->mutex);
+	while ((node = seg->selves)) {
+		struct self *self = unlink_node(seg, node);
+
+		pthread_mutex_unlock(&seg->mutex);
+		/* Its thread unmaps the page when it ends, or finds it by seg == NULL. */
+		end_self(self);
+		pthread_mutex_lock(&seg->mutex);
+	}
+	pthread_mutex_unlock(&seg->mutex);
+	self_latest = NULL;
+	prune();
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * This thread in this segment. Knows: the thread's slot, its private arena cache and park, forks.
+ * Does not know: objects.
+ *
+ * A self lives in memory that the kernel wipes in a forked child (MADV_WIPEONFORK): there `seg`
+ * reads NULL, the fast path misses, and the slow path makes the child a client of its own. So a
+ * fork costs the fast path nothing.
+ */
+#ifndef LIBSHM_SELF_H
+#define LIBSHM_SELF_H
+
+#include "arena.h"
+#include "park.h"
+#include "seg.h"
+
+struct self {
+	struct seg *seg; /* the key; NULL after a fork */
+	uint64_t who;    /* this thread in lock words */
+	uint32_t thread;
+	uint32_t client;
+	uint32_t client_generation;
+	struct shm_thread *shared;
+	struct arena_cache cache;
+	struct park *park;
+	const struct park_ops *engine;
+	uint32_t spin_failures;
+	uint32_t spin_skips;
+	struct self *next; /* of the same thread, in another segment */
+	struct self_node *node;
+};
+
+/* What must outlive a fork to be given back in the child: selves are wiped there. */
+struct self_node {
+	struct self *self;
+	struct park *park;
+	const struct park_ops *engine;
+	struct self_node *next;
+};
+
+extern _Thread_local struct self *self_latest tls_fast;
+
+int self_find(struct seg *seg, struct self **ret_self);
+
+/* This thread in `seg`; makes it a participant on its first use (a slot, no system call later).
+ * 0, -ENOSPC (more threads than the segment has slots), -errno of attaching after a fork. */
+static inline int self_get(struct seg *seg, struct self **ret_self)
+{
+	struct self *latest = self_latest;
+
+	if (likely(latest && latest->seg == seg)) {
+		*ret_self = latest;
+		return 0;
+	}
+	return self_find(seg, ret_self);
+}
+
+/* Every thread of this process leaves the segment (detach). */
+void self_forget_all(struct seg *seg);
+
+/* After a fork, in the child: give back the parent's threads' memory and descriptors. */
+void self_drop_inherited(struct seg *seg);
+
+/* This thread's park, made on its first sleep. 0 or -errno. */
+int self_park(struct self *me);
+
+/* Differs in every forked child. */
+uint64_t self_fork_epoch(void);
+
+#endif

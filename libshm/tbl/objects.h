@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT
+ * The kinds of objects: OBJECT(number, NAME, "what tools print"). Numbers are never used again. */
+OBJECT(1, LOCK, "lock")
+OBJECT(2, QUEUE, "queue")
