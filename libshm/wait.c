@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The event count: announce, re-check, sleep, ring, hand on. Knows: wait sets, doorbells, tokens,
+ * tickets. Does not know: any kernel interface (park.h), what a condition means (its is_ready).
+ *
+ * The losing order and the winning one:
+ *
+ *     sleeper            waker               sleeper                 waker
+ *     ready? no                              bit := 1  (seq_cst)
+ *                        publish                                     publish (seq_cst)
+ *                        look: no bit        ready? yes -> leaves
+ *     bit := 1                               or: ready? no           look: bit -> claims, rings
+ *     sleeps for ever
+ *
+ * "ready? no" and "look: no bit" together are impossible: all four accesses are seq_cst.
+ *
+ *   S1 read the bell  S2 record  S3 bit  S4 re-check  S5 bell += ASLEEP, fails when rung since S1
+ *   S6 sleep  S7 bell -= ASLEEP  S8 take the bit back: gone means a wake was spent on this thread
+ *   S10 whoever leaves with nothing hands a spent wake on  S11 the record ends
+ *
+ *   W1 look  W2 choose the oldest (any choice is correct)  W3 take his bit: a token that owes one
+ *   ring  W4 bell += 2  W5 the kernel woke nobody though it said ASLEEP: he is stopped, ring another
+ *
+ * Which may overlap: everything with everything. W3 against S8: exactly one sees the bit. A late W4
+ * on a reused slot is a spurious wake. A death between W3 and W4, or after S8 with a spent wake, is
+ * answered by the audit (recover.c): it rings who waits for something ready or has lost his bit.
+ * After a crash nothing here needs repair: the next owner of the slot resets bell and record.
+ */
+#include "wait.h"
+
+#include "clock.h"
+#include "shmref.h"
+#include "slot.h"
+#include "spin.h"
+
+#include <errno.h>
+
+#define BELL_ASLEEP UINT32_C(1)
+#define BELL_RING UINT32_C(2)
+
+/* Spinning pays only while somebody else can run meanwhile. */
+static bool may_spin(struct self *me)
+{
+	const struct shm_header *header = me->seg->header;
+	uint32_t live = load_relaxed(&header->threads_live), asleep = load_relaxed(&header->asleep);
+
+	if (me->seg->usable_cpus < 2 || live - asleep > me->seg->usable_cpus)
+		return false;
+	if (me->spin_failures < SPIN_FAILURES_MAX)
+		return true;
+	return ++me->spin_skips % SPIN_RETRY_PERIOD == 0;
+}
+
+static bool spin(struct self *me, const struct wait_point *point, int64_t deadline_ns)
+{
+	int64_t end;
+
+	if (!may_spin(me))
+		return false;
+	end = clock_now_ns() + SPIN_BUDGET_NS;
+	if (end > deadline_ns)
+		end = deadline_ns;
+	do {
+		for (unsigned i = 0; i < SPIN_LOOKS_PER_CLOCK; i++) {
+			if (point->is_ready(point->object)) {
+				me->spin_failures = 0;
+				count_own(&me->shared->spins_won, 1);
+				return true;
+			}
+			cpu_relax();
+		}
+	} while (clock_now_ns() < end);
+	if (me->spin_failures < SPIN_FAILURES_MAX)
+		me->spin_failures++;
+	return false;
+}
+
+static bool add_watch(struct self *me, uint32_t client, struct park_watch *ret_watch)
+{
+	struct seg *seg = me->seg;
+	uint32_t generation = client_word_generation(slot_client_word(seg, client));
+	bool is_gone = false;
+
+	if (client == SLOT_NONE || client == me->client)
+		return false;
+	ret_watch->fd = slot_pidfd(seg, client, generation, &is_gone);
+	ret_watch->key = who_make(client, generation);
+	if (is_gone && seg->hooks)
+		seg->hooks->client_died(seg, client, generation);
+	return ret_watch->fd >= 0;
+}
+
+/* Whose death must end this sleep: whoever the object depends on, and the neighbour in slot order,
+ * so that even without mpd each death is seen by somebody who sleeps. */
+static unsigned choose_watches(struct self *me, const struct wait_point *point,
+			       struct park_watch *watches)
+{
+	uint32_t blocker = point->blocker ? point->blocker(point->object) : SLOT_NONE;
+	uint32_t neighbour = slot_next_live(me->seg, me->client);
+	unsigned count = 0;
+
+	if (add_watch(me, blocker, &watches[count]))
+		count++;
+	if (neighbour != blocker && add_watch(me, neighbour, &watches[count]))
+		count++;
+	return count;
+}
+
+static void report_deaths(struct self *me, const struct park_watch *watches, unsigned count)
+{
+	struct seg *seg = me->seg;
+
+	count_own(&me->shared->deaths_seen, 1);
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t client = who_slot(watches[i].key);
+		uint32_t generation = who_generation(watches[i].key);
+
+		if (seg->hooks && slot_is_dead(seg, client, generation))
+			seg->hooks->client_died(seg, client, generation);
+	}
+}
+
+/* S6: in the kernel. */
+static int park(struct self *me, uint32_t value, int64_t deadline_ns,
+		const struct park_watch *watches, unsigned count)
+{
+	struct shm_thread *shared = me->shared;
+	int result;
+
+	count_own(&shared->sleeps[me->engine->engine], 1);
+	add_relaxed(&me->seg->header->asleep, 1);
+	result = me->engine->sleep(me->park, &shared->bell, value, deadline_ns, watches, count);
+	sub_relaxed(&me->seg->header->asleep, 1);
+	count_own(&shared->wakeups, 1);
+	if (result == -EINTR && !me->seg->is_interruptible)
+		result = PARK_RUNG;
+	return result;
+}
+
+/* S1, S2: before any bit is set. The record is what mptop and the audit read. */
+static uint32_t open_record(struct self *me, struct wait_point *point)
+{
+	struct shm_thread *shared = me->shared;
+	uint32_t seen = load_seqcst(&shared->bell) & ~BELL_ASLEEP;
+
+	if (point->turns++ == 0) {
+		store_relaxed(&me->seg->tickets[me->thread],
+			      add_relaxed(&me->seg->header->next_ticket, 1));
+		store_relaxed(&shared->waiting_since_ns, (uint64_t)clock_now_ns());
+		count_own(&shared->epoch, 1);
+	} else {
+		count_own(&shared->spurious, 1);
+	}
+	store_relaxed(&shared->records[0], point->record);
+	store_release(&shared->record_count, 1);
+	return seen;
+}
+
+static int sleep_announced(struct self *me, const struct wait_point *point, uint32_t seen,
+			   int64_t deadline_ns)
+{
+	struct park_watch watches[PARK_WATCHES_MAX];
+	unsigned count = choose_watches(me, point, watches);
+	bool is_ready = point->mark ? point->mark(point->object) : point->is_ready(point->object);
+	int result;
+
+	if (is_ready || !cas_seqcst(&me->shared->bell, &seen, seen | BELL_ASLEEP)) /* S4, S5 */
+		return PARK_RUNG;
+	result = park(me, seen | BELL_ASLEEP, deadline_ns, watches, count);
+	and_seqcst(&me->shared->bell, ~BELL_ASLEEP); /* S7 */
+	if (result == PARK_DEATH)
+		report_deaths(me, watches, count);
+	return result;
+}
+
+int wait_until(struct self *me, struct wait_point *point, int64_t deadline_ns)
+{
+	atom64 *leaf = &point->set->leaf[me->thread / 64];
+	uint64_t bit = UINT64_C(1) << (me->thread % 64);
+	bool is_spent;
+	uint32_t seen;
+	int result;
+
+	if (spin(me, point, deadline_ns))
+		return 0;
+	result = self_park(me);
+	if (result < 0)
+		return result;
+	seen = open_record(me, point);
+	or_seqcst(leaf, bit); /* S3 */
+	result = sleep_announced(me, point, seen, deadline_ns);
+	is_spent = !(and_seqcst(leaf, ~bit) & bit); /* S8 */
+	if (result < 0 && is_spent && point->is_ready(point->object)) {
+		count_own(&me->shared->handed_on, 1);
+		wait_wake_one_slow(me->seg, me, point->set); /* S10 */
+	}
+	store_release(&me->shared->record_count, 0); /* S11 */
+	return result < 0 ? result : 0;
+}
+
+bool wait_ring(struct seg *seg, uint32_t thread)
+{
+	atom32 *bell = &seg->threads[thread].bell;
+
+	if (!(add_seqcst(bell, BELL_RING) & BELL_ASLEEP)) /* W4 */
+		return true;
+	return park_wake(bell) > 0; /* W5 */
+}
+
+/* The oldest of the set by ticket, SLOT_NONE if it is empty. Bits beyond the table are nobody's. */
+static uint32_t choose_oldest(struct seg *seg, struct shm_waiters *set)
+{
+	uint32_t oldest = SLOT_NONE, oldest_ticket = 0;
+
+	for (unsigned i = 0; i < seg->at.max_threads / 64; i++) {
+		uint64_t bits = load_seqcst(&set->leaf[i]); /* W1 */
+
+		for (; bits; bits &= bits - 1) {
+			uint32_t thread = i * 64 + lowest_bit(bits);
+			uint32_t ticket = load_relaxed(&seg->tickets[thread]);
+
+			if (oldest == SLOT_NONE || is_before_u32(ticket, oldest_ticket)) {
+				oldest = thread;
+				oldest_ticket = ticket;
+			}
+		}
+	}
+	return oldest;
+}
+
+/* A rung process may be stopped, which io_uring hides from the ringer: where others could act in
+ * its place, mpd looks again in some milliseconds. */
+static void ask_for_attention(struct seg *seg)
+{
+	if (load_relaxed(&seg->header->attention) || swap_seqcst(&seg->header->attention, 1))
+		return;
+	add_seqcst(&seg->threads[SLOT_MPD].bell, BELL_RING);
+	park_wake(&seg->threads[SLOT_MPD].bell);
+}
+
+void wait_wake_one_slow(struct seg *seg, struct self *me, struct shm_waiters *set)
+{
+	/* Each turn removes a bit, and only a newcomer adds one. */
+	for (unsigned turn = 0; turn < 2 * THREADS_MAX; turn++) {
+		uint32_t thread = choose_oldest(seg, set);
+		uint64_t bit = UINT64_C(1) << (thread % 64);
+
+		if (thread == SLOT_NONE)
+			return;
+		if (!(and_seqcst(&set->leaf[thread / 64], ~bit) & bit)) /* W3 */
+			continue;
+		if (me)
+			count_own(&me->shared->rings, 1);
+		if (wait_ring(seg, thread))
+			break;
+	}
+	if (wait_has_sleepers(set))
+		ask_for_attention(seg);
+}
+
+void wait_wake_all(struct seg *seg, struct self *me, struct shm_waiters *set)
+{
+	for (unsigned i = 0; i < seg->at.max_threads / 64; i++) {
+		uint64_t bits = load_seqcst(&set->leaf[i]) ? swap_seqcst(&set->leaf[i], 0) : 0;
+
+		for (; bits; bits &= bits - 1) {
+			wait_ring(seg, i * 64 + lowest_bit(bits));
+			if (me)
+				count_own(&me->shared->rings, 1);
+		}
+	}
+}
