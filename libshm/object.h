@@ -54,4 +54,13 @@ int object_from_id(struct seg *seg, uint64_t id, const struct object_type *type,
 void object_close(struct seg *seg, void *object);
 int object_unlink(struct seg *seg, const char *name, const struct object_type *type);
 
+/* The name for messages to people. */
+const char *object_name(struct seg *seg, const void *object);
+
+/* Recovery: finish what a dead thread of `client` was making or freeing. */
+void object_finish_intent(struct seg *seg, uint32_t thread, uint32_t client);
+/* Free what is unlinked and no longer held by any client. Recovery must not wait for the guard:
+ * its caller may hold it; whoever closes, unlinks or recovers next tries again. */
+void object_free_removed(struct seg *seg, bool may_wait);
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What happens when a participant dies. Knows: the order of a sweep, one row for each kind of
- * object. Does not know: how the death was noticed (slot.h, mpd).
+ * What happens when a participant dies. Knows: the order of a sweep, the audit. Does not know: how
+ * the death was noticed (slot.h, mpd), what one kind of object has to repair (its recover row).
  *
  * Anyone may do it, twice, at once, and may die doing it. Nothing is taken over in the recoverer's
  * own name: the dead one's intent is finished, his locks are released on his behalf, then his
@@ -12,15 +12,31 @@
 
 #include "seg.h"
 
+/* One participant being swept: a whole client, or one thread of a client that lives on. */
+struct sweep {
+	struct seg *seg;
+	uint32_t client;
+	uint32_t generation;
+	uint64_t who; /* the one thread, or 0: all of the client */
+	uint64_t died_ns;
+};
+
+/* Is that thread being swept? */
+bool sweep_has_thread(const struct sweep *sweep, uint64_t who);
+
+/* Asked after a word was read and before it is changed: false means the slot was swept by another
+ * and may have a new owner, so the word may be his. */
+bool sweep_is_current(const struct sweep *sweep);
+
 /* Sweep one use of a client slot that is proven dead (slot_is_dead or mpd's verdict), then any
  * other slot that was left DEAD, then audit. */
 void recover_client(struct seg *seg, uint32_t client, uint32_t generation);
 
-/* A living process leaves (detach): the same, in its own name. */
-void recover_own_exit(struct seg *seg, uint32_t client, uint32_t generation);
-
-/* A thread of a living process ends: its locks are marked DIED, its slot is freed. */
+/* A thread of a living process ends: its locks are marked DIED. Its slot is freed by the caller. */
 void recover_thread(struct seg *seg, uint32_t thread, uint64_t who);
+
+/* mpd takes its own slot (1) of a segment: its former self, if any, is swept first. */
+void recover_become_mpd(struct seg *seg);
 
 /* Sweep every client that can be proven dead now; returns how many. */
 unsigned recover_all(struct seg *seg);
@@ -29,8 +45,8 @@ unsigned recover_all(struct seg *seg);
 unsigned recover_audit(struct seg *seg);
 
 /* mpd's periodic form: rings only sleepers that were ready already at the last call with no
- * progress since (a rung but stopped process must not keep others asleep). `memory` holds
- * THREADS_MAX words, zeroed at first. */
+ * progress since (a rung but stopped process must not keep others asleep), once for each such
+ * state. `memory` holds THREADS_MAX words, zeroed at first. */
 unsigned recover_audit_stalled(struct seg *seg, uint64_t *memory);
 
 #endif

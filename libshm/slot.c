@@ -362,6 +362,13 @@ int guard_acquire(struct seg *seg, struct shm_guard *guard, uint32_t client, uin
 	}
 }
 
+bool guard_try(struct shm_guard *guard, uint32_t client, uint32_t generation)
+{
+	uint64_t owner = 0;
+
+	return cas_acquire(&guard->owner, &owner, who_make(client, generation));
+}
+
 void guard_release(struct shm_guard *guard, uint32_t client, uint32_t generation)
 {
 	guard_release_dead(guard, client, generation);

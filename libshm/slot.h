@@ -50,6 +50,8 @@ uint64_t slot_pid_namespace(void);
 /* Guards: short sections of the segment's own machinery. A dead owner is repaired through the
  * hook and released on his behalf. 0, -EBADMSG. */
 int guard_acquire(struct seg *seg, struct shm_guard *guard, uint32_t client, uint32_t generation);
+/* Without waiting. */
+bool guard_try(struct shm_guard *guard, uint32_t client, uint32_t generation);
 void guard_release(struct shm_guard *guard, uint32_t client, uint32_t generation);
 /* Recovery: free it if that client owns it. */
 void guard_release_dead(struct shm_guard *guard, uint32_t client, uint32_t generation);

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What happens when a participant dies. Knows: the order of a sweep, the audit. Does not know: how
+ * the death was noticed, what one kind of object has to repair.
+ *
+ * The order, and why:
+ *   1 the word says DEAD           the verdict is public, whoever comes next goes on
+ *   2 intents finished             while the guards still bear the dead one's name
+ *   3 guards released on his behalf
+ *   4 objects he had open          cells, leases, locks: may still name blocks he HELD
+ *   5 his blocks freed             only now is every block of his either linked or lost
+ *   6 wait bits, thread slots, client slot
+ *   7 objects nobody holds any more
+ *   8 the audit                    a wake that died with him is repaid
+ *
+ * Each step is idempotent, and each change is a CAS on exactly the word that was seen while the
+ * slot was still DEAD in this generation (sweep_is_current): a recoverer that was stopped and comes
+ * late changes nothing of a successor's. One that dies leaves the slot DEAD for the next.
+ */
+#include "recover.h"
+
+#include "arena.h"
+#include "clock.h"
+#include "object.h"
+#include "shmref.h"
+#include "slot.h"
+#include "wait.h"
+
+#include <string.h>
+#include <unistd.h>
+
+bool sweep_is_current(const struct sweep *sweep)
+{
+	uint64_t word = slot_client_word(sweep->seg, sweep->client);
+
+	return sweep->who || (client_word_generation(word) == sweep->generation &&
+			      client_word_state(word) == SLOT_DEAD);
+}
+
+static bool is_current(void *sweep)
+{
+	return sweep_is_current(sweep);
+}
+
+bool sweep_has_thread(const struct sweep *sweep, uint64_t who)
+{
+	if (who == 0)
+		return false;
+	if (sweep->who)
+		return sweep->who == who;
+	return slot_client_of_who(sweep->seg, who) == sweep->client;
+}
+
+/* Calls `each` for every thread slot of the client. */
+static void for_each_thread(const struct sweep *sweep,
+			    void (*each)(const struct sweep *sweep, uint32_t thread, uint64_t word))
+{
+	uint32_t high = seg_threads_high(sweep->seg);
+
+	for (uint32_t thread = SLOT_MPD; thread < high; thread++) {
+		uint64_t word = load_acquire(&sweep->seg->threads[thread].word);
+
+		if (thread_word_state(word) != SLOT_FREE &&
+		    thread_word_client(word) == sweep->client && sweep_is_current(sweep))
+			each(sweep, thread, word);
+	}
+}
+
+static void finish_intent(const struct sweep *sweep, uint32_t thread, uint64_t word)
+{
+	(void)word;
+	object_finish_intent(sweep->seg, thread, sweep->client);
+}
+
+static void release_guards(const struct sweep *sweep)
+{
+	struct shm_header *header = sweep->seg->header;
+
+	guard_release_dead(&header->directory_guard, sweep->client, sweep->generation);
+	guard_release_dead(&header->arena_guard, sweep->client, sweep->generation);
+	guard_release_dead(&header->graph_guard, sweep->client, sweep->generation);
+}
+
+static void recover_object(struct sweep *sweep, uint32_t index)
+{
+	struct shm_entry *entry = &sweep->seg->directory[index];
+	const struct object_type *type;
+	void *object;
+
+	if (entry_word_state(load_acquire(&entry->word)) == ENTRY_FREE)
+		return;
+	object = object_at(sweep->seg, reference_offset(load_relaxed(&entry->object)), &type);
+	if (object)
+		type->recover(sweep->seg, object, sweep);
+}
+
+/* Only what the client ever had open can name it. */
+static void recover_objects(struct sweep *sweep)
+{
+	atom64 *touched = seg_touched(sweep->seg, sweep->client);
+	uint32_t high = seg_objects_high(sweep->seg);
+
+	for (uint32_t i = 0; i < high; i++)
+		if (load_seqcst(&touched[i / 64]) >> (i % 64) & 1)
+			recover_object(sweep, i);
+}
+
+/* Its bits would make wakers choose a dead sleeper. */
+static void leave_wait_sets(const struct sweep *sweep, uint32_t thread, uint64_t word)
+{
+	struct shm_thread *slot = &sweep->seg->threads[thread];
+	uint32_t count = load_acquire(&slot->record_count);
+
+	(void)word;
+	for (uint32_t i = 0; i < count && i < WAIT_RECORDS_MAX; i++) {
+		uint64_t record = load_relaxed(&slot->records[i]);
+		const struct object_type *type;
+		void *object = object_at(sweep->seg, record & ~UINT64_C(63), &type);
+		struct shm_waiters *set = object ? type->waiters(object, record & 63) : NULL;
+
+		if (set && sweep_is_current(sweep))
+			and_seqcst(&set->leaf[thread / 64], ~(UINT64_C(1) << (thread % 64)));
+	}
+}
+
+static void free_thread(const struct sweep *sweep, uint32_t thread, uint64_t word)
+{
+	slot_free_thread(sweep->seg, thread, word);
+}
+
+/* Deaths make the hint of sleepers drift: set it right while we look at all bells anyway. */
+static void recount_asleep(struct seg *seg)
+{
+	uint32_t high = seg_threads_high(seg), asleep = 0, live = 0;
+
+	for (uint32_t thread = SLOT_FIRST; thread < high; thread++) {
+		if (thread_word_state(load_relaxed(&seg->threads[thread].word)) == SLOT_FREE)
+			continue;
+		live++;
+		asleep += load_relaxed(&seg->threads[thread].bell) & 1;
+	}
+	store_relaxed(&seg->header->asleep, asleep);
+	store_relaxed(&seg->header->threads_live, live);
+}
+
+static void sweep_client(struct seg *seg, uint32_t client, uint32_t generation)
+{
+	struct sweep sweep = { .seg = seg, .client = client, .generation = generation };
+
+	sweep.died_ns = load_relaxed(&seg->clients[client].died_ns);
+	for_each_thread(&sweep, finish_intent);
+	if (!sweep_is_current(&sweep))
+		return;
+	release_guards(&sweep);
+	recover_objects(&sweep);
+	arena_sweep(seg, client, is_current, &sweep);
+	for_each_thread(&sweep, leave_wait_sets);
+	for_each_thread(&sweep, free_thread);
+	if (!sweep_is_current(&sweep))
+		return;
+	slot_free_client(seg, client, generation);
+	add_relaxed(&seg->header->sweeps, 1);
+	recount_asleep(seg);
+	if (seg->client != SLOT_NONE)
+		add_relaxed(&seg->clients[seg->client].recovered, 1);
+}
+
+/* Slots that a recoverer left when it died itself. */
+static void sweep_leftovers(struct seg *seg)
+{
+	uint32_t high = seg_clients_high(seg);
+
+	for (uint32_t client = SLOT_FIRST; client < high; client++) {
+		uint64_t word = slot_client_word(seg, client);
+
+		if (client_word_state(word) == SLOT_DEAD)
+			sweep_client(seg, client, client_word_generation(word));
+	}
+}
+
+void recover_client(struct seg *seg, uint32_t client, uint32_t generation)
+{
+	if (client < SLOT_FIRST || client >= seg->at.max_clients)
+		return;
+	if (slot_mark_dead(seg, client, generation))
+		add_relaxed(&seg->header->death_count, 1);
+	sweep_leftovers(seg);
+	object_free_removed(seg, false);
+	recover_audit(seg);
+}
+
+void recover_thread(struct seg *seg, uint32_t thread, uint64_t who)
+{
+	uint64_t word = load_acquire(&seg->threads[thread].word);
+	struct sweep sweep = { .seg = seg,
+			       .client = thread_word_client(word),
+			       .who = who,
+			       .died_ns = (uint64_t)clock_now_ns() };
+	atom64 *touched = seg_touched(seg, sweep.client);
+	uint32_t high = seg_objects_high(seg);
+
+	for (uint32_t i = 0; i < high; i++)
+		if (load_relaxed(&touched[i / 64]) >> (i % 64) & 1)
+			recover_object(&sweep, i);
+}
+
+unsigned recover_all(struct seg *seg)
+{
+	uint32_t high = seg_clients_high(seg);
+	unsigned dead = 0;
+
+	for (uint32_t client = SLOT_FIRST; client < high; client++) {
+		uint32_t generation = client_word_generation(slot_client_word(seg, client));
+
+		if (!slot_is_dead(seg, client, generation))
+			continue;
+		recover_client(seg, client, generation);
+		dead++;
+	}
+	return dead;
+}
+
+void recover_become_mpd(struct seg *seg)
+{
+	struct shm_client *slot = &seg->clients[SLOT_MPD];
+	uint32_t generation = client_word_generation(load_acquire(&slot->word));
+	struct sweep former = { .seg = seg, .client = SLOT_MPD, .generation = generation };
+	uint64_t namespace = slot_pid_namespace();
+
+	/* There is one mpd, so nobody else sweeps or uses this slot. */
+	former.who = who_make(SLOT_MPD, generation);
+	object_finish_intent(seg, SLOT_MPD, SLOT_MPD);
+	release_guards(&former);
+	arena_sweep(seg, SLOT_MPD, is_current, &former);
+	generation = generation_next(generation);
+	store_relaxed(&slot->pid_namespace, namespace);
+	store_relaxed(&slot->started_ticks, slot_start_ticks((uint32_t)getpid()));
+	store_relaxed(&slot->attached_ns, (uint64_t)clock_now_ns());
+	memcpy(slot->name, "mpd", sizeof "mpd");
+	store_release(&slot->word,
+		      client_word(SLOT_LIVE, generation, (uint32_t)getpid(), namespace));
+	seg->client = SLOT_MPD;
+	seg->client_generation = generation;
+}
+
+/* What a wait record names; NULL if it names nothing any more. */
+static void *waited_object(struct seg *seg, uint32_t thread, uint32_t i,
+			   const struct object_type **ret_type, unsigned *ret_condition)
+{
+	uint64_t record = load_relaxed(&seg->threads[thread].records[i]);
+
+	*ret_condition = record & 63;
+	return object_at(seg, record & ~UINT64_C(63), ret_type);
+}
+
+/* Non-zero if this sleeper ought to be awake: names the state it was seen in. */
+static uint64_t missed(struct seg *seg, uint32_t thread)
+{
+	uint64_t word = load_acquire(&seg->threads[thread].word);
+	uint32_t count = load_acquire(&seg->threads[thread].record_count);
+	uint64_t state = load_relaxed(&seg->threads[thread].epoch);
+	bool is_missed = false;
+
+	if (thread_word_state(word) != SLOT_LIVE)
+		return 0;
+	for (uint32_t i = 0; i < count && i < WAIT_RECORDS_MAX; i++) {
+		const struct object_type *type;
+		unsigned condition;
+		void *object = waited_object(seg, thread, i, &type, &condition);
+		struct shm_waiters *set = object ? type->waiters(object, condition) : NULL;
+
+		if (!set)
+			continue;
+		if (!(load_seqcst(&set->leaf[thread / 64]) >> (thread % 64) & 1) ||
+		    type->is_ready(seg, object, condition, thread_word_client(word)))
+			is_missed = true;
+		state = state * 31 + type->progress(seg, object, condition);
+	}
+	return is_missed ? state | 1 : 0;
+}
+
+unsigned recover_audit(struct seg *seg)
+{
+	uint32_t high = seg_threads_high(seg);
+	unsigned rings = 0;
+
+	for (uint32_t thread = SLOT_FIRST; thread < high; thread++)
+		if (missed(seg, thread)) {
+			wait_ring(seg, thread);
+			rings++;
+		}
+	add_relaxed(&seg->header->audits, 1);
+	return rings;
+}
+
+#define MEMORY_RUNG (UINT64_C(1) << 63)
+
+unsigned recover_audit_stalled(struct seg *seg, uint64_t *memory)
+{
+	uint32_t high = seg_threads_high(seg);
+	unsigned rings = 0;
+
+	for (uint32_t thread = SLOT_FIRST; thread < high; thread++) {
+		uint64_t state = missed(seg, thread) & ~MEMORY_RUNG;
+
+		if (state && (memory[thread] & ~MEMORY_RUNG) == state) {
+			if (!(memory[thread] & MEMORY_RUNG)) {
+				wait_ring(seg, thread);
+				rings++;
+			}
+			state |= MEMORY_RUNG;
+		}
+		memory[thread] = state;
+	}
+	add_relaxed(&seg->header->audits, 1);
+	return rings;
+}
