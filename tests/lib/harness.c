@@ -22,6 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Not 0: a test that calls exit(0) has not passed. */
+#define EXIT_PASSED 10
 #define EXIT_SKIPPED 77
 #define TIMEOUT_DEFAULT_S 60
 #define ORPHANS_END_MS 1000
@@ -99,7 +101,7 @@ static int run_here(const struct harness_test *test)
 	if (!failed && skip_reason[0])
 		printf("\nskip: %s\n", skip_reason);
 	fflush(NULL);
-	return failed ? 1 : skip_reason[0] ? EXIT_SKIPPED : 0;
+	return failed ? 1 : skip_reason[0] ? EXIT_SKIPPED : EXIT_PASSED;
 }
 
 /* The test's process: its output goes to the runner's file. */
@@ -117,11 +119,22 @@ static pid_t start_test(const struct harness_test *test, int output)
 	exit(run_here(test));
 }
 
+static bool is_exit(int status, int code)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == code;
+}
+
+static bool is_good(const struct outcome *outcome)
+{
+	return !outcome->has_orphans && (is_exit(outcome->status, EXIT_PASSED) ||
+					 is_exit(outcome->status, EXIT_SKIPPED));
+}
+
 static bool has_ended(void *arg)
 {
 	siginfo_t info = { 0 };
 
-	return waitid(P_PID, (id_t) * (pid_t *)arg, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	return waitid(P_PID, *(pid_t *)arg, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
 	       info.si_pid != 0;
 }
 
@@ -131,8 +144,7 @@ static void say_where(pid_t child)
 	char command[160];
 
 	snprintf(command, sizeof command,
-		 "for t in /proc/%d/task/*; do echo \"$t $(cat $t/comm $t/wchan | tr '\\n' ' ')\"; done",
-		 child);
+		 "cd /proc/%d/task && for t in *; do echo $t $(cat $t/comm $t/wchan); done", child);
 	if (system(command) != 0)
 		fprintf(stderr, "cannot look at process %d\n", child);
 }
@@ -140,7 +152,7 @@ static void say_where(pid_t child)
 /* How long what it left running may take to end by itself; a failed test is not waited for. */
 static unsigned patience_ms(const struct harness_test *test, int status)
 {
-	if (status != 0)
+	if (!is_exit(status, EXIT_PASSED) && !is_exit(status, EXIT_SKIPPED))
 		return 0;
 	return test->with_mpd ? MPD_ENDS_MS : ORPHANS_END_MS;
 }
@@ -157,7 +169,7 @@ static void wait_for_test(const struct harness_test *test, pid_t child, struct o
 	waitpid(child, &outcome->status, 0);
 	if (harness_children_left(patience_ms(test, outcome->status)))
 		return;
-	outcome->has_orphans = outcome->status == 0;
+	outcome->has_orphans = true;
 	harness_print_children();
 	harness_end_children();
 }
@@ -184,8 +196,7 @@ static void print_output(int output, bool is_shown)
 static void print_outcome(unsigned number, const char *name, const struct outcome *outcome,
 			  int output)
 {
-	bool is_skip = WIFEXITED(outcome->status) && WEXITSTATUS(outcome->status) == EXIT_SKIPPED;
-	bool is_ok = (outcome->status == 0 || is_skip) && !outcome->has_orphans;
+	bool is_ok = is_good(outcome);
 
 	print_output(output, !is_ok);
 	if (outcome->is_timeout)
@@ -193,8 +204,10 @@ static void print_outcome(unsigned number, const char *name, const struct outcom
 	else if (WIFSIGNALED(outcome->status))
 		printf("# ended by signal %d, %s\n", WTERMSIG(outcome->status),
 		       strsignal(WTERMSIG(outcome->status)));
+	else if (is_exit(outcome->status, 0))
+		printf("# it called exit\n");
 	printf("%sok %u - %s", is_ok ? "" : "not ", number, name);
-	if (is_skip)
+	if (is_ok && is_exit(outcome->status, EXIT_SKIPPED))
 		printf(" # SKIP %s", skip_reason);
 	printf("\n");
 	fflush(stdout);
@@ -228,11 +241,10 @@ static bool run_one(const struct harness_test *test, unsigned number, bool no_fo
 	if (no_fork) {
 		int code = run_here(test);
 
-		return code == 0 || code == EXIT_SKIPPED;
+		return code == EXIT_PASSED || code == EXIT_SKIPPED;
 	}
 	run_apart(test, number, &outcome);
-	return (outcome.status == 0 || WEXITSTATUS(outcome.status) == EXIT_SKIPPED) &&
-	       !WIFSIGNALED(outcome.status) && !outcome.has_orphans;
+	return is_good(&outcome);
 }
 
 static bool parse(int argc, char **argv, struct options *options)

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""test_checks.py ROOT: every check passes a small clean tree and fails when one fault is put in."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+CHECKS = 'tests/check'
+CLEAN = {
+    'libshm/bits.h': '/* SPDX-License-Identifier: MIT\n * Knows: words. */\n',
+    'libshm/atom.h': '/* SPDX-License-Identifier: MIT\n * Knows: memory_order_relaxed. */\n',
+    'libshm/seg.h': '/* SPDX-License-Identifier: MIT\n * Knows: memory. */\n#include "bits.h"\n',
+    'libshm/seg.c': '/* SPDX-License-Identifier: MIT\n * Knows: memory. */\n#include "seg.h"\n\n'
+                    'int seg_one(void)\n{\n\treturn 1;\n}\n',
+    'libshm/tbl/errors.h': '/* SPDX-License-Identifier: MIT\n * Errors. */\nERROR(EINVAL, "an argument")\n',
+    'libshm/include/libshm/base.h':
+        '/* SPDX-License-Identifier: MIT\n * Base. */\n#include <stdint.h>\n'
+        '/* Do.\n *\n * Blocks:  never.\n * Threads: any.\n * Crash:   nothing.\n'
+        ' * Errors:  -EINVAL\n */\nint mp_do(void);\n',
+    'libshm/include/libshm.h': '/* SPDX-License-Identifier: MIT\n * All. */\n#include <libshm/base.h>\n',
+    'libshm/libshm.map': 'X {\nglobal:\n\tmp_do;\nlocal:\n\t*;\n};\n',
+    'mpd/main.c': '/* SPDX-License-Identifier: MIT\n * Knows: all. */\n#include "seg.h"\n',
+    'mptop/main.c': '/* SPDX-License-Identifier: MIT\n * Knows: screens. */\n#include <libshm.h>\n',
+    'run': '#!/bin/sh\necho "$1"\n',
+    '.ci/run': '#!/bin/sh\necho "$1"\n',
+    'tests/one.sh': '#!/bin/sh\necho "$1"\n',
+    'library.c': 'int mp_do(void);\nint mp_do(void)\n{\n\treturn 0;\n}\n',
+}
+LONG = 'int seg_long(int a);\nint seg_long(int a)\n{\n' + '\ta++;\n' * 80 + '\treturn a;\n}\n'
+MAZE = ('int seg_maze(int a);\nint seg_maze(int a)\n{\n' +
+        ''.join(f'\tif (a == {i})\n\t\treturn {i};\n' for i in range(13)) + '\treturn a;\n}\n')
+FAT = '\n'.join(f'int seg_{i}(void)\n{{\n' + '\tseg_one();\n' * 14 + f'\treturn {i};\n}}\n'
+                for i in range(3))
+INSIDE = 'int seg_if(void)\n{\n#ifdef A\n\treturn 1;\n#else\n\treturn 2;\n#endif\n}\n'
+
+# (check, what the fault is, file, text to replace or None to append, new text)
+FAULTS = [
+    ('layers.py', 'an arrow up', 'libshm/bits.h', None, '#include "seg.h"\n'),
+    ('layers.py', 'a circle', 'libshm/atom.h', None, '#include "bits.h"\n#include "atom.h"\n'),
+    ('layers.py', 'a file in no layer', 'libshm/stray.c', None, '/* */\n'),
+    ('layers.py', 'a foreign name', 'mpd/main.c', None, '#include "nowhere.h"\n'),
+    ('layers.py', 'the tool sees the layout', 'mptop/main.c', None, '#include "libshm/seg.h"\n'),
+    ('contract.py', 'a missing line', 'libshm/include/libshm/base.h', ' * Crash:   nothing.\n', ''),
+    ('contract.py', 'no comment', 'libshm/include/libshm/base.h', None, '\nint mp_mute(void);\n'),
+    ('contract.py', 'an unknown error', 'libshm/include/libshm/base.h', '-EINVAL', '-EDOM'),
+    ('exports.py', 'a name not in the map', 'libshm/libshm.map', '\tmp_do;\n', ''),
+    ('exports.py', 'a name not declared', 'libshm/include/libshm/base.h', 'int mp_do(void);', ''),
+    ('exports.py', 'an internal symbol', 'library.c', None, 'int seg_x(void);\nint seg_x(void)\n{\n\treturn 0;\n}\n'),
+    ('metrics.py', 'a long function', 'libshm/seg.c', None, LONG),
+    ('metrics.py', 'a maze', 'libshm/seg.c', None, MAZE),
+    ('metrics.py', 'a fat median', 'libshm/seg.c', None, FAT),
+    ('metrics.py', 'a condition inside', 'libshm/seg.c', None, INSIDE),
+    ('metrics.py', 'a long file', 'libshm/seg.c', None, '\n' * 500),
+    ('metrics.py', 'a long header', 'libshm/seg.h', None, '\n' * 300),
+    ('style.py', 'no licence', 'libshm/seg.c', 'SPDX', 'XPDS'),
+    ('style.py', 'nothing known', 'libshm/seg.c', 'Knows', 'Has'),
+    ('style.py', 'a long line', 'libshm/seg.c', None, '/* ' + 'x' * 100 + ' */\n'),
+    ('style.py', 'blanks at the end', 'libshm/seg.c', None, 'int a; \n'),
+    ('style.py', 'a scratch comment', 'libshm/seg.c', None, 'int a; // b\n'),
+    ('style.py', 'something to do', 'libshm/seg.c', None, '/* TO' 'DO */\n'),
+    ('refs.sh', 'an offset added', 'mpd/main.c', None, 'void *a = seg->base + 8;\n'),
+    ('refs.sh', 'an offset indexed', 'mpd/main.c', None, 'void *a = &seg->base[8];\n'),
+    ('order.sh', 'an order named', 'libshm/seg.c', None, 'int a = memory_order_acquire;\n'),
+    ('order.sh', 'a fence', 'libshm/seg.c', None, 'void f(void) { __sync_synchronize(); }\n'),
+    ('headers.sh', 'a header that needs another', 'libshm/include/libshm/base.h',
+     '#include <stdint.h>', 'uint32_t a(void);'),
+    ('shell.sh', 'an unquoted word', 'run', '"$1"', '$1'),
+    ('spelling.sh', 'a typo', 'libshm/seg.c', 'memory', 'memeory'),
+]
+
+
+def write(root, path, text):
+    full = os.path.join(root, path)
+    os.makedirs(os.path.dirname(full), exist_ok=True)
+    with open(full, 'w', encoding='utf-8') as file:
+        file.write(text)
+
+
+def make_tree(root, checks):
+    for path, text in CLEAN.items():
+        write(root, path, text)
+    for name in ('README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'docs/a.md'):
+        write(root, name, 'text\n')
+    os.makedirs(os.path.join(root, 'docs/examples'))
+    os.makedirs(os.path.join(root, CHECKS))
+    for name in ('layers.txt', 'spelling.txt'):
+        shutil.copy(os.path.join(checks, name), os.path.join(root, CHECKS))
+
+
+def put_fault(root, path, old, new):
+    full = os.path.join(root, path)
+    text = open(full, encoding='utf-8').read() if os.path.exists(full) else ''
+    assert old is None or old in text, f'{path} has no {old!r}'
+    write(root, path, text + new if old is None else text.replace(old, new))
+
+
+def run_check(root, checks, name):
+    """(exit code, output) of a check on that tree."""
+    arguments = [root]
+    if name == 'exports.py':
+        library = os.path.join(root, 'library.so')
+        subprocess.run(['cc', '-shared', '-fPIC', '-o', library, os.path.join(root, 'library.c')],
+                       check=True)
+        arguments.append(library)
+    if name == 'headers.sh':
+        arguments += ['c', 'c11', 'cc']
+    done = subprocess.run([os.path.join(checks, name)] + arguments, capture_output=True, text=True,
+                          check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def verdict(checks, name, fault):
+    """(ok, skipped, output): with a fault the check must say 1, without one 0."""
+    with tempfile.TemporaryDirectory() as root:
+        make_tree(root, checks)
+        if fault:
+            put_fault(root, *fault)
+        code, output = run_check(root, checks, name)
+        return code == (1 if fault else 0) or code == 77, code == 77, output
+
+
+def main(root):
+    checks = os.path.join(root, CHECKS)
+    rows = [(name, 'nothing', None) for name in sorted({fault[0] for fault in FAULTS})]
+    rows += [(name, what, (path, old, new)) for name, what, path, old, new in FAULTS]
+    failed = 0
+    print(f'1..{len(rows)}')
+    for number, (name, what, fault) in enumerate(rows, 1):
+        good, skipped, output = verdict(checks, name, fault)
+        if not good:
+            failed += 1
+            print(''.join(f'# {line}\n' for line in output.splitlines()), end='')
+        print(f'{"" if good else "not "}ok {number} - {name} finds {what}' +
+              (' # SKIP its tool is not installed' if skipped else ''), flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1]))

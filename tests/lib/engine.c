@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Prints the wait engine that processes use here and now.
+ */
+#include "probe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int main(void)
+{
+	const struct park_ops *engine;
+	int error = probe_engine(&engine);
+
+	if (error < 0) {
+		printf("none: %s\n", strerror(-error));
+		return 1;
+	}
+	if (engine->engine == ENGINE_URING)
+		printf("%s\n", engine->name);
+	else if (probe_uring_error() < 0)
+		printf("%s (io_uring is refused: %s)\n", engine->name, strerror(-probe_uring_error()));
+	else
+		printf("%s (asked for)\n", engine->name);
+	return 0;
+}
