@@ -159,7 +159,7 @@ static void format_slots(uint8_t *base, const struct seg_geometry *at)
 	struct shm_thread *threads = (struct shm_thread *)(void *)(base + at->threads);
 
 	/* Relaxed: published together with the header by `ready`. */
-	store_relaxed(&clients[SLOT_MPD].word, client_word(SLOT_LIVE, 1, 0));
+	store_relaxed(&clients[SLOT_MPD].word, client_word(SLOT_LIVE, 1, 0, 0));
 	store_relaxed(&threads[SLOT_MPD].word, thread_word(SLOT_LIVE, 1, SLOT_MPD));
 }
 
