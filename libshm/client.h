@@ -11,7 +11,7 @@
 #include <libshm/segment.h>
 
 struct mp_segment {
-	struct seg *seg; /* mapped; what objects use */
+	struct seg *seg; /* first: object_seg() reads it; what objects use */
 	unsigned users;  /* opens of this process */
 	uint64_t number; /* mpd's */
 	char endpoint[108];

@@ -440,6 +440,19 @@ int object_unlink(struct seg *seg, const char *name, const struct object_type *t
 	return result;
 }
 
+unsigned object_handles(struct seg *seg, const void *object)
+{
+	uint32_t index = who_slot(((const struct shm_object *)object)->id);
+
+	return index < seg->at.max_objects ? seg->open_counts[index] : 0;
+}
+
+/* The public handle begins with its mapping (client.h). */
+struct seg *object_seg(struct mp_segment *segment)
+{
+	return *(struct seg **)segment;
+}
+
 const char *object_name(struct seg *seg, const void *object)
 {
 	uint32_t index = who_slot(((const struct shm_object *)object)->id);

@@ -54,6 +54,13 @@ int object_from_id(struct seg *seg, uint64_t id, const struct object_type *type,
 void object_close(struct seg *seg, void *object);
 int object_unlink(struct seg *seg, const char *name, const struct object_type *type);
 
+/* Handles of this process on it. */
+unsigned object_handles(struct seg *seg, const void *object);
+
+/* The mapping behind a public handle. */
+struct mp_segment;
+struct seg *object_seg(struct mp_segment *segment);
+
 /* The name for messages to people. */
 const char *object_name(struct seg *seg, const void *object);
 

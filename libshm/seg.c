@@ -286,8 +286,9 @@ static int allocate_private(struct seg *seg)
 
 	seg->committed = calloc(steps / 64 + 1, sizeof(*seg->committed));
 	seg->pidfds = malloc(clients * sizeof(*seg->pidfds));
+	seg->open_counts = calloc(seg->at.max_objects, sizeof(*seg->open_counts));
 	seg->pidfd_generations = calloc(clients, sizeof(*seg->pidfd_generations));
-	if (!seg->committed || !seg->pidfds || !seg->pidfd_generations)
+	if (!seg->committed || !seg->open_counts || !seg->pidfds || !seg->pidfd_generations)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < clients; i++)
 		seg->pidfds[i] = -1;
@@ -312,6 +313,7 @@ static void free_private(struct seg *seg)
 {
 	free(seg->committed);
 	free(seg->pidfds);
+	free(seg->open_counts);
 	free(seg->pidfd_generations);
 	pthread_mutex_destroy(&seg->mutex);
 	free(seg);

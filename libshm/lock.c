@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Locks: acquire and release. Knows: the transitions of the lock word (lockword.h), recursion, the
+ * list of held locks. Does not know: how to sleep, who is alive, how locks are made or recovered
+ * (lock_object.c).
+ *
+ * Progress: acquire and release of a free lock are one CAS each. A waiter depends on the holder
+ * alone; a dead holder is released on his behalf by whoever notices first.
+ *
+ * Who waits sets its bit in `waiters`, then WAIT in the word. The releaser's CAS fails on a word
+ * with WAIT, so only then does it look at the waiters. Before WAIT is dropped the set is looked at
+ * again, after the seq_cst CAS: either the releaser sees the bit, or the waiter sees the lock free.
+ *
+ * | killed after            | the word says | repair                      | next taker       |
+ * | CAS acquire             | dead owner    | CAS to free with DIED       | MP_OWNER_DIED    |
+ * | anything while held     | dead owner    | the same; depth is reset by the DIED taker      |
+ * | CAS release, no ring    | free, WAIT    | the audit rings a waiter    | nothing special  |
+ * | bit set, WAIT not set   | as it was     | the sweep takes the bit     | nothing special  |
+ * | recovery before its CAS | dead owner    | the next recoverer          | MP_OWNER_DIED    |
+ *
+ * Overlaps: every step changes the one word by CAS; recovery changes exactly the dead owner's word.
+ */
+#include "lock_internal.h"
+
+#include "clock.h"
+#include "explain.h"
+#include "lockword.h"
+#include "object.h"
+#include "shmref.h"
+#include "slot.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What a waiter's callbacks need. */
+struct lock_wait {
+	struct mp_lock *lock;
+};
+
+static bool is_acquirable(const struct shm_lock *shared)
+{
+	return lock_word_is_free(load_seqcst((atom64 *)&shared->word));
+}
+
+static uint32_t owner_client(struct mp_lock *lock)
+{
+	return slot_client_of_who(lock->seg, lock_word_owner(load_relaxed(&lock->shared->word)));
+}
+
+/* Held locks: a hint for tools and for the report of a death. */
+static void drop_stale_held(struct self *me)
+{
+	struct shm_thread *shared = me->shared;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < HELD_MAX; i++) {
+		uint64_t offset = load_relaxed(&shared->held[i].object);
+		struct shm_lock *lock = shm_at(me->seg, struct shm_lock, offset);
+
+		if (!lock || lock_word_owner(load_relaxed(&lock->word)) != me->who)
+			continue;
+		store_relaxed(&shared->held[kept].object, offset);
+		store_relaxed(&shared->held[kept].site, load_relaxed(&shared->held[i].site));
+		kept++;
+	}
+	store_relaxed(&shared->held_count, kept);
+}
+
+static inline void push_held(struct self *me, uint64_t offset, uint64_t site)
+{
+	struct shm_thread *shared = me->shared;
+	uint32_t count = load_relaxed(&shared->held_count);
+
+	if (unlikely(count >= HELD_MAX)) {
+		drop_stale_held(me);
+		count = load_relaxed(&shared->held_count);
+		if (count >= HELD_MAX)
+			return;
+	}
+	store_relaxed(&shared->held[count].object, offset);
+	store_relaxed(&shared->held[count].site, site);
+	store_relaxed(&shared->held_count, count + 1);
+}
+
+static void pop_held_below(struct shm_thread *shared, uint32_t count, uint64_t offset)
+{
+	uint32_t i = count;
+
+	while (i > 0 && load_relaxed(&shared->held[i - 1].object) != offset)
+		i--;
+	if (i == 0)
+		return;
+	for (; i < count; i++) {
+		store_relaxed(&shared->held[i - 1].object, load_relaxed(&shared->held[i].object));
+		store_relaxed(&shared->held[i - 1].site, load_relaxed(&shared->held[i].site));
+	}
+	store_relaxed(&shared->held_count, count - 1);
+}
+
+static inline void pop_held(struct self *me, uint64_t offset)
+{
+	struct shm_thread *shared = me->shared;
+	uint32_t count = load_relaxed(&shared->held_count);
+
+	if (likely(count > 0 && count <= HELD_MAX &&
+		   load_relaxed(&shared->held[count - 1].object) == offset))
+		store_relaxed(&shared->held_count, count - 1);
+	else if (count <= HELD_MAX)
+		pop_held_below(shared, count, offset);
+}
+
+static inline int entered(struct mp_lock *lock, struct self *me, uint64_t site, int result)
+{
+	count_own(&lock->shared->grants, 1); /* ours alone while we hold it */
+	push_held(me, lock->offset, site);
+	return result;
+}
+
+/* The word names us already. */
+static int acquire_again(struct mp_lock *lock)
+{
+	if (lock->kind == MP_LOCK_RECURSIVE) {
+		store_relaxed(&lock->shared->depth, load_relaxed(&lock->shared->depth) + 1);
+		return 0;
+	}
+	if (lock->kind == MP_LOCK_PLAIN)
+		return -EAGAIN; /* another thread may release it */
+	return explain(-EDEADLK, "this thread holds the lock '%s' already; release it first, or open "
+				 "it as MP_LOCK_RECURSIVE",
+		       object_name(lock->seg, lock->shared));
+}
+
+/* 0, MP_OWNER_DIED, -EAGAIN (somebody else holds it), -EDEADLK, -ENOTRECOVERABLE. */
+static int try_acquire(struct mp_lock *lock, struct self *me, bool *ret_is_again)
+{
+	uint64_t word = load_relaxed(&lock->shared->word);
+
+	for (;;) {
+		if (lock_word_owner(word) == me->who) {
+			*ret_is_again = true;
+			return acquire_again(lock);
+		}
+		if (!lock_word_is_free(word))
+			return -EAGAIN;
+		if (word & LOCK_POISON)
+			return explain(-ENOTRECOVERABLE, "the holder of lock '%s' died; take it with "
+							 "mp_lock_repair and mend what it guards",
+				       object_name(lock->seg, lock->shared));
+		if (cas_acquire(&lock->shared->word, &word, lock_word_taken(word, me->who)))
+			break;
+	}
+	if (!(word & LOCK_DIED))
+		return 0;
+	store_relaxed(&lock->shared->depth, 0); /* the dead one's recursion */
+	return MP_OWNER_DIED;
+}
+
+static bool wait_is_ready(void *arg)
+{
+	struct lock_wait *wait = arg;
+
+	return is_acquirable(wait->lock->shared);
+}
+
+/* S4 of wait.c: free, or WAIT is in the word, so that the release cannot miss us. */
+static bool wait_mark(void *arg)
+{
+	struct lock_wait *wait = arg;
+	atom64 *shared_word = &wait->lock->shared->word;
+	uint64_t word = load_seqcst(shared_word);
+
+	while (!lock_word_is_free(word)) {
+		if (word & LOCK_WAIT)
+			return false;
+		if (cas_seqcst(shared_word, &word, word | LOCK_WAIT))
+			return false;
+	}
+	return true;
+}
+
+static uint32_t wait_blocker(void *arg)
+{
+	struct lock_wait *wait = arg;
+
+	return owner_client(wait->lock);
+}
+
+static int wait_for_lock(struct mp_lock *lock, struct self *me, int64_t timeout,
+			 bool *ret_is_again)
+{
+	struct lock_wait wait = { .lock = lock };
+	struct wait_point point = { .set = &lock->shared->waiters,
+				    .record = lock->offset | WAIT_ACQUIRABLE,
+				    .is_ready = wait_is_ready,
+				    .mark = wait_mark,
+				    .blocker = wait_blocker,
+				    .object = &wait };
+	int64_t deadline_ns = clock_deadline_ns(timeout), began = clock_now_ns();
+	int result, waited = 0;
+
+	add_relaxed(&lock->shared->contended, 1);
+	do {
+		result = try_acquire(lock, me, ret_is_again);
+		if (result != -EAGAIN || waited < 0)
+			break;
+		waited = wait_until(me, &point, deadline_ns);
+	} while (true);
+	add_relaxed(&lock->shared->wait_ns, (uint64_t)(clock_now_ns() - began));
+	/* The word must keep WAIT while others sleep, or our fast release would forget them. */
+	if (result >= 0 && wait_has_sleepers(&lock->shared->waiters))
+		or_seqcst(&lock->shared->word, LOCK_WAIT);
+	return result == -EAGAIN ? waited : result;
+}
+
+static int explain_timeout(struct mp_lock *lock, int error)
+{
+	struct mp_who who;
+
+	if (mp_lock_owner(lock, &who) < 0)
+		return explain(error, "the lock '%s' was just released; try again",
+			       object_name(lock->seg, lock->shared));
+	return explain(error, "the lock '%s' is held by %s[%u] thread %u",
+		       object_name(lock->seg, lock->shared), who.name, who.pid, who.tid);
+}
+
+static noinline_ int acquire_slow(struct mp_lock *lock, struct self *me, int64_t timeout,
+				  uint64_t site)
+{
+	bool is_again = false;
+	int result = try_acquire(lock, me, &is_again);
+
+	if (result == -EAGAIN && timeout > 0)
+		result = wait_for_lock(lock, me, timeout, &is_again);
+	if (result == -EAGAIN || result == -ETIMEDOUT)
+		return explain_timeout(lock, result);
+	if (result < 0 || is_again)
+		return result;
+	return entered(lock, me, site, result);
+}
+
+int mp_lock_acquire(mp_lock *lock, int64_t timeout)
+{
+	uint64_t free_word = 0;
+	struct self *me;
+	int error = self_get(lock->seg, &me);
+
+	if (unlikely(error < 0))
+		return error;
+	if (likely(cas_acquire(&lock->shared->word, &free_word, me->who)))
+		return entered(lock, me, call_site(), 0);
+	return acquire_slow(lock, me, timeout, call_site());
+}
+
+static int refuse_release(struct mp_lock *lock, uint64_t word)
+{
+	struct mp_who who;
+
+	if (lock_word_is_free(word))
+		return explain(-EOVERFLOW, "the lock '%s' is not held; it was released once too often",
+			       object_name(lock->seg, lock->shared));
+	if (mp_lock_owner(lock, &who) < 0)
+		memset(&who, 0, sizeof who);
+	return explain(-EPERM, "the lock '%s' is held by %s[%u] thread %u, only that thread releases it",
+		       object_name(lock->seg, lock->shared), who.name, who.pid, who.tid);
+}
+
+/* The release is done; wake the oldest waiter. */
+static void ring_next(struct mp_lock *lock, struct self *me, bool kept_wait)
+{
+	struct shm_lock *shared = lock->shared;
+
+	if (!wait_has_sleepers(&shared->waiters))
+		return;
+	if (!kept_wait)
+		or_seqcst(&shared->word, LOCK_WAIT);
+	wait_wake_one_slow(lock->seg, me, &shared->waiters);
+}
+
+static noinline_ int release_slow(struct mp_lock *lock, struct self *me)
+{
+	struct shm_lock *shared = lock->shared;
+	uint64_t word = load_relaxed(&shared->word);
+	uint64_t owner = lock_word_owner(word);
+	bool has_sleepers;
+
+	if (owner == 0 || (lock->kind != MP_LOCK_PLAIN && owner != me->who))
+		return refuse_release(lock, word);
+	if (load_relaxed(&shared->depth) > 0) {
+		store_relaxed(&shared->depth, load_relaxed(&shared->depth) - 1);
+		return 0;
+	}
+	do {
+		if (lock_word_owner(word) != owner)
+			return refuse_release(lock, word); /* another released it meanwhile */
+		has_sleepers = wait_has_sleepers(&shared->waiters);
+	} while (!cas_seqcst(&shared->word, &word, has_sleepers ? LOCK_WAIT : 0));
+	pop_held(me, lock->offset);
+	ring_next(lock, me, has_sleepers);
+	return 0;
+}
+
+int mp_lock_release(mp_lock *lock)
+{
+	struct self *me;
+	uint64_t word;
+	int error = self_get(lock->seg, &me);
+
+	if (unlikely(error < 0))
+		return error;
+	word = me->who;
+	if (likely(lock->kind != MP_LOCK_RECURSIVE || load_relaxed(&lock->shared->depth) == 0) &&
+	    likely(cas_release(&lock->shared->word, &word, 0))) {
+		pop_held(me, lock->offset);
+		return 0;
+	}
+	return release_slow(lock, me);
+}
+
+int mp_lock_owner(mp_lock *lock, struct mp_who *ret_who)
+{
+	uint64_t who = lock_word_owner(load_acquire(&lock->shared->word));
+	uint32_t client = slot_client_of_who(lock->seg, who);
+
+	if (who == 0 || client == SLOT_NONE || client >= lock->seg->at.max_clients)
+		return -ENOENT;
+	memset(ret_who, 0, sizeof *ret_who);
+	ret_who->slot = who_slot(who);
+	ret_who->tid = load_relaxed(&lock->seg->threads[who_slot(who)].tid);
+	ret_who->pid = client_word_pid(slot_client_word(lock->seg, client));
+	snprintf(ret_who->name, sizeof ret_who->name, "%.*s", NAME_BYTES - 1,
+		 lock->seg->clients[client].name);
+	return 0;
+}
+
+int mp_lock_is_locked(mp_lock *lock)
+{
+	return !lock_word_is_free(load_acquire(&lock->shared->word));
+}
+
+int mp_lock_repair(mp_lock *lock)
+{
+	uint64_t word = load_relaxed(&lock->shared->word);
+	struct self *me;
+	int error = self_get(lock->seg, &me);
+
+	if (error < 0)
+		return error;
+	do {
+		if (!lock_word_is_free(word) || !(word & LOCK_POISON))
+			return explain(-EINVAL, "the lock '%s' is not poisoned, there is nothing to repair",
+				       object_name(lock->seg, lock->shared));
+	} while (!cas_acquire(&lock->shared->word, &word, lock_word_taken(word, me->who)));
+	store_relaxed(&lock->shared->depth, 0);
+	return entered(lock, me, call_site(), MP_OWNER_DIED);
+}

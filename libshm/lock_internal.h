@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A lock's handle. Knows: what lock.c (operations) and lock_object.c (life, death) share.
+ * Does not know: anything else.
+ */
+#ifndef LIBSHM_LOCK_INTERNAL_H
+#define LIBSHM_LOCK_INTERNAL_H
+
+#include "seg.h"
+
+#include <libshm/lock.h>
+
+struct mp_lock {
+	struct seg *seg;
+	struct shm_lock *shared;
+	uint64_t offset;
+	uint32_t kind; /* constant: checked once at open */
+};
+
+#endif

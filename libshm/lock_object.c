@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Locks: making, opening, closing, and the death of an owner. Knows: the row of the table of kinds.
+ * Does not know: how a lock is taken (lock.c).
+ */
+#include "lock_internal.h"
+
+#include "clock.h"
+#include "explain.h"
+#include "lockword.h"
+#include "object.h"
+#include "recover.h"
+#include "shmref.h"
+#include "slot.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int make_lock(struct seg *seg, struct self *me, void *object, const void *opts)
+{
+	const struct mp_lock_opts *wish = opts;
+	struct shm_lock *shared = object;
+
+	(void)seg;
+	(void)me;
+	store_relaxed(&shared->kind, wish->kind ? wish->kind : (uint32_t)MP_LOCK_CHECKED);
+	store_relaxed(&shared->on_owner_death,
+		      wish->on_owner_death ? wish->on_owner_death : (uint32_t)MP_OWNER_REPORT);
+	return 0;
+}
+
+static bool lock_fits(const void *object, const void *opts)
+{
+	struct shm_lock *shared = (struct shm_lock *)object;
+	const struct mp_lock_opts *wish = opts;
+
+	return (!wish->kind || wish->kind == load_relaxed(&shared->kind)) &&
+	       (!wish->on_owner_death ||
+		wish->on_owner_death == load_relaxed(&shared->on_owner_death));
+}
+
+static void recover_lock(struct seg *seg, void *object, struct sweep *sweep)
+{
+	struct shm_lock *shared = object;
+	uint64_t word = load_acquire(&shared->word);
+	bool poison = load_relaxed(&shared->on_owner_death) == MP_OWNER_POISON;
+
+	while (sweep_has_thread(sweep, lock_word_owner(word)) && sweep_is_current(sweep)) {
+		/* Several recoverers store the same; before the CAS that says DIED. */
+		store_relaxed(&shared->died_who, lock_word_owner(word));
+		store_relaxed(&shared->died_ns, sweep->died_ns);
+		if (!cas_seqcst(&shared->word, &word, lock_word_after_death(word, poison)))
+			continue;
+		add_relaxed(&shared->deaths, 1);
+		wait_wake_all(seg, NULL, &shared->waiters);
+		return;
+	}
+}
+
+static struct shm_waiters *lock_waiters(void *object, unsigned condition)
+{
+	struct shm_lock *shared = object;
+
+	return condition == WAIT_ACQUIRABLE ? &shared->waiters : NULL;
+}
+
+static bool lock_is_ready(struct seg *seg, void *object, unsigned condition, uint32_t client)
+{
+	struct shm_lock *shared = object;
+
+	(void)seg;
+	(void)condition;
+	(void)client;
+	return lock_word_is_free(load_seqcst(&shared->word));
+}
+
+static uint64_t lock_progress(struct seg *seg, void *object, unsigned condition)
+{
+	struct shm_lock *shared = object;
+
+	(void)seg;
+	(void)condition;
+	return load_relaxed(&shared->grants) + load_relaxed(&shared->word);
+}
+
+static void lock_blocks(struct seg *seg, void *object,
+			void (*each)(struct seg *, uint32_t, uint64_t), uint32_t client)
+{
+	(void)seg;
+	(void)object;
+	(void)each;
+	(void)client;
+}
+
+extern const struct object_type lock_type;
+const struct object_type lock_type = {
+	.kind = OBJECT_LOCK,
+	.name = "lock",
+	.bytes = sizeof(struct shm_lock),
+	.recover = recover_lock,
+	.waiters = lock_waiters,
+	.is_ready = lock_is_ready,
+	.progress = lock_progress,
+	.blocks = lock_blocks,
+};
+
+static int make_handle(struct seg *seg, struct shm_lock *shared, mp_lock **ret_lock)
+{
+	mp_lock *lock = malloc(sizeof *lock);
+
+	if (!lock) {
+		object_close(seg, shared);
+		return explain(-ENOMEM, "no memory for a handle");
+	}
+	*lock = (mp_lock){ .seg = seg,
+			   .shared = shared,
+			   .offset = shm_offset(seg, shared),
+			   .kind = load_relaxed(&shared->kind) };
+	*ret_lock = lock;
+	return 0;
+}
+
+int mp_lock_open(mp_segment *segment, const char *name, const struct mp_lock_opts *opts,
+		 mp_lock **ret_lock)
+{
+	static const struct mp_lock_opts defaults;
+	const struct mp_lock_opts *wish = opts ? opts : &defaults;
+	struct object_request request = { .name = name,
+					  .flags = wish->flags,
+					  .type = &lock_type,
+					  .bytes = sizeof(struct shm_lock),
+					  .fits = lock_fits,
+					  .make = make_lock,
+					  .opts = wish };
+	struct seg *seg = object_seg(segment);
+	void *object;
+	int error;
+
+	if (wish->kind > MP_LOCK_RECURSIVE || wish->on_owner_death > MP_OWNER_POISON)
+		return explain(-EINVAL, "no such kind of lock: kind %u, on_owner_death %u",
+			       wish->kind, wish->on_owner_death);
+	error = object_open(seg, &request, &object);
+	return error < 0 ? error : make_handle(seg, object, ret_lock);
+}
+
+int mp_lock_from_id(mp_segment *segment, uint64_t id, mp_lock **ret_lock)
+{
+	struct seg *seg = object_seg(segment);
+	void *object;
+	int error = object_from_id(seg, id, &lock_type, &object);
+
+	return error < 0 ? error : make_handle(seg, object, ret_lock);
+}
+
+/* The last handle goes while one of our threads holds the lock: nobody could release it any more,
+ * and no sweep would look at it. It ends as if that thread had died. */
+static void give_up(mp_lock *lock)
+{
+	uint64_t owner = lock_word_owner(load_relaxed(&lock->shared->word));
+	uint32_t owner_client = slot_client_of_who(lock->seg, owner);
+	struct sweep sweep = { .seg = lock->seg,
+			       .client = lock->seg->client,
+			       .who = owner,
+			       .died_ns = (uint64_t)clock_now_ns() };
+
+	if (owner_client != SLOT_NONE && owner_client == lock->seg->client &&
+	    object_handles(lock->seg, lock->shared) == 1)
+		recover_lock(lock->seg, lock->shared, &sweep);
+}
+
+mp_lock *mp_lock_close(mp_lock *lock)
+{
+	if (!lock)
+		return NULL;
+	give_up(lock);
+	object_close(lock->seg, lock->shared);
+	free(lock);
+	return NULL;
+}
+
+int mp_lock_unlink(mp_segment *segment, const char *name)
+{
+	return object_unlink(object_seg(segment), name, &lock_type);
+}
+
+uint64_t mp_lock_id(const mp_lock *lock)
+{
+	return lock->shared->object.id;
+}
