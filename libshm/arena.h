@@ -4,8 +4,8 @@
  * what blocks contain, who is alive, how to sleep.
  *
  * Each block has a word outside it with state, owner client and generation (blockword.h). That word
- * is the truth; bitmaps, class hints and private caches are hints. What a dead client HELD or CACHED
- * is freed by arena_sweep; what is LINKED belongs to the object that refers to it.
+ * is the truth; bitmaps, class hints and private caches are hints. What a dead client HELD or
+ * CACHED is freed by arena_sweep; what is LINKED belongs to the object that refers to it.
  */
 #ifndef LIBSHM_ARENA_H
 #define LIBSHM_ARENA_H
@@ -17,13 +17,18 @@
 #define ARENA_SMALL_MAX 16384
 #define ARENA_CACHE_BLOCKS 64
 
-/* A thread's private stock of blocks CACHED for its client: process memory, needs no recovery. */
+/* Blocks of one size that are CACHED for one client; the last one given back is the first taken. */
+struct arena_stock {
+	uint32_t count;
+	uint32_t cursor; /* granule where the next search for a run goes on */
+	atom64 *word[ARENA_CACHE_BLOCKS];
+	uint64_t offset[ARENA_CACHE_BLOCKS];
+};
+
+/* A thread's private stock of blocks: process memory, zeroed at first, needs no recovery. It
+ * belongs to one segment and one client. */
 struct arena_cache {
-	struct {
-		uint32_t count;
-		atom64 *word[ARENA_CACHE_BLOCKS];
-		uint64_t offset[ARENA_CACHE_BLOCKS];
-	} stock[ARENA_CLASSES];
+	struct arena_stock stock[ARENA_CLASSES];
 };
 
 /* The largest block a segment could ever give. */
@@ -34,11 +39,12 @@ uint64_t arena_max_bytes(const struct seg *seg);
 int arena_alloc(struct seg *seg, struct arena_cache *cache, uint32_t client, uint64_t bytes,
 		uint64_t *ret_reference, void **ret_data);
 
-/* Give back a block that `client` HELD. -EINVAL: it is not held by that client (double free). */
+/* Give back a block that `client` HELD. -EINVAL: it is not held by that client (double free, stale
+ * or impossible reference). */
 int arena_free(struct seg *seg, struct arena_cache *cache, uint32_t client, uint64_t reference);
 
 /* HELD(client) -> LINKED, and back. Idempotent where it already is so; -ESTALE if the block was
- * freed meanwhile, -EINVAL in any other state. */
+ * freed meanwhile or the reference is impossible, -EINVAL in any other state. */
 int arena_link(struct seg *seg, uint32_t client, uint64_t reference);
 int arena_unlink(struct seg *seg, uint32_t client, uint64_t reference);
 
@@ -58,12 +64,17 @@ void arena_sweep(struct seg *seg, uint32_t client, bool (*is_current)(void *ctx)
 
 /* The arena as tools and tests see it; reads words only, tolerates any content. */
 struct arena_usage {
-	uint64_t total_bytes, used_bytes, free_bytes, largest_free_bytes, committed_bytes;
+	uint64_t total_bytes;
+	uint64_t used_bytes;         /* in blocks HELD or LINKED */
+	uint64_t free_bytes;         /* in blocks FREE or CACHED and in free granules */
+	uint64_t largest_free_bytes; /* in one piece of granules */
+	uint64_t committed_bytes;    /* of the whole segment, a hint */
 	uint64_t blocks_held, blocks_cached, blocks_linked;
 };
 void arena_measure(struct seg *seg, struct arena_usage *ret_usage);
 
-/* Test aid: heads tile the arena, every FREE block has its hint. 0 or -EBADMSG. */
+/* Test aid, for an arena nobody is changing: heads do not overlap, what they cover says so, every
+ * FREE block has its hint. 0 or -EBADMSG. */
 int arena_check(struct seg *seg);
 
 #endif

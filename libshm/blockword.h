@@ -12,7 +12,14 @@
  *   CACHED(c) free, but only client c may take it: plain store
  *   HELD(c)   allocated, not yet reachable: ends with c
  *   LINKED    reachable from an object, owned by nobody
- *   RUN       granules cut into blocks (the length is still the granules')
+ *   RUN       granules cut into blocks (len is the granules', client is the size class)
+ *   CONT      a granule covered by the head `len` granules before it
+ *
+ *                 refill: CAS            alloc: plain store          arena_link: CAS
+ *      FREE ------------------> CACHED(c) ---------------> HELD(c) <-----------------> LINKED
+ *        ^                        |    ^                     |  |      arena_unlink: CAS
+ *        +---- flush: store ------+    +--- free: CAS, +1 ---+  |
+ *        +---- sweep of c, or free without a cache: CAS, +1 ----+
  *
  * The generation grows at each free, so an old reference is noticed.
  */
@@ -26,7 +33,8 @@ enum block_state {
 	BLOCK_CACHED = 1,
 	BLOCK_HELD = 2,
 	BLOCK_LINKED = 3,
-	BLOCK_RUN = 4
+	BLOCK_RUN = 4,
+	BLOCK_CONT = 5
 };
 
 #define BLOCK_LEN_MAX ((UINT32_C(1) << 24) - 1)
@@ -56,6 +64,22 @@ static inline uint32_t block_word_generation(uint64_t word)
 static inline uint32_t block_word_len(uint64_t word)
 {
 	return (uint32_t)bits_get(word, 40, 24);
+}
+
+/* Does this word cover granules? (a head, layout_arena.h) */
+static inline bool block_word_is_head(uint64_t word)
+{
+	enum block_state state = block_word_state(word);
+
+	return state != BLOCK_FREE && state < BLOCK_CONT;
+}
+
+/* Owned by that client: HELD or CACHED. */
+static inline bool block_word_is_of(uint64_t word, uint32_t client)
+{
+	enum block_state state = block_word_state(word);
+
+	return (state == BLOCK_HELD || state == BLOCK_CACHED) && block_word_client(word) == client;
 }
 
 /* The same block with another owner and state. */

@@ -238,8 +238,9 @@ int seg_check_header(const struct shm_header *copy, uint64_t file_size,
 	    copy->minor != LAYOUT_MINOR || copy->signature != layout_signature() ||
 	    copy->ready != copy->signature)
 		return -EPROTO;
-	if (copy->size_bytes != file_size ||
-	    plan(copy->size_bytes, copy->max_clients, copy->max_threads, copy->max_objects, &at) < 0)
+	if (copy->size_bytes != file_size)
+		return -EBADMSG;
+	if (plan(copy->size_bytes, copy->max_clients, copy->max_threads, copy->max_objects, &at))
 		return -EBADMSG;
 	if (!is_as_planned(copy, &at))
 		return -EBADMSG;
@@ -405,7 +406,7 @@ int seg_commit(struct seg *seg, uint64_t offset, uint64_t bytes)
 		int r;
 
 		step_bounds(seg, at, &from, &until);
-		/* Relaxed: a bit that is set was set after the pages were there, by this process. */
+		/* Relaxed: this process set the bit after the pages were there. */
 		if (load_relaxed(&seg->committed[number / 64]) & UINT64_C(1) << number % 64)
 			continue;
 		r = commit_step(seg, number, from, until);

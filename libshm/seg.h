@@ -49,7 +49,8 @@ struct seg {
 	atom32 *tickets;
 	struct shm_entry *directory;
 	atom64 *granules;
-	atom64 *committed; /* bitmap of steps this process knows to be committed; private */
+	atom64 *committed;    /* bitmap of steps this process knows to be committed; private */
+	atom32 granules_seen; /* header->granules_high as last read, it only grows; private */
 
 	/* This process as a client of the segment; changed by attach, fork and detach only. */
 	uint32_t client;
@@ -91,7 +92,8 @@ int seg_read_header(int fd, struct shm_header *ret_copy);
 int seg_check_header(const struct shm_header *copy, uint64_t file_size,
 		     struct seg_geometry *ret_geometry);
 
-/* Commit memory before it is touched, so that a full machine is an error and not SIGBUS. 0 or -ENOSPC. */
+/* Commit memory before it is touched, so that a full machine is an error and not SIGBUS.
+ * 0, -ENOSPC, -EINVAL (outside the segment), -errno of fallocate. */
 int seg_commit(struct seg *seg, uint64_t offset, uint64_t bytes);
 
 static inline atom64 *seg_touched(const struct seg *seg, uint32_t client)
