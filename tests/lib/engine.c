@@ -19,7 +19,8 @@ int main(void)
 	if (engine->engine == ENGINE_URING)
 		printf("%s\n", engine->name);
 	else if (probe_uring_error() < 0)
-		printf("%s (io_uring is refused: %s)\n", engine->name, strerror(-probe_uring_error()));
+		printf("%s (io_uring is refused: %s)\n", engine->name,
+		       strerror(-probe_uring_error()));
 	else
 		printf("%s (asked for)\n", engine->name);
 	return 0;
