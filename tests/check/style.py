@@ -22,7 +22,7 @@ def check_head(path, text):
     head = text[:text.find('*/')]
     if path.startswith(SILENT):
         return
-    if not re.search(r'\b[Kk]nows?\b', head):
+    if not re.search(r'\b[Kk]nows?\b|\* See \w+\.h\b', head):
         yield f'{path}:1: its first paragraph must say what it knows and does not know'
 
 
