@@ -6,7 +6,7 @@
  * Granules are taken by one client at a time (arena_guard) and given back by anybody (one CAS on
  * the head, arena.c). Whether a granule is free is decided by the words alone: it is covered if it
  * is a head, or if it says CONT and the head it names reaches it. Therefore a search may begin
- * anywhere, and `granule_rover` may hold anything.
+ * anywhere, and the hints `granule_rover` and `granule_freed` may hold anything.
  *
  *   killed after                      left                         repaired by
  *   the guard                         the guard                    sweep: released on his behalf
@@ -119,6 +119,38 @@ static int find_gap(const struct seg *seg, uint32_t from, uint32_t high, uint32_
 	return 0;
 }
 
+/* Would it fit where granules were given back last? */
+static bool fits_at(const struct seg *seg, uint32_t start, uint32_t high, uint32_t count)
+{
+	if (start >= high || count > high - start ||
+	    granule_boundary(seg, start, high) != start)
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		/* edge block_free: acquire <- arena_free(), sweep */
+		if (block_word_is_head(load_acquire(&seg->granules[start + i])))
+			return false;
+	return true;
+}
+
+/* Where to cover `count` granules: warm memory, low memory, memory never used. */
+static int choose_gap(const struct seg *seg, uint32_t high, uint32_t count, struct gap *ret_gap)
+{
+	uint32_t freed = load_relaxed(&seg->header->granule_freed); /* a hint */
+	uint32_t rover = load_relaxed(&seg->header->granule_rover); /* a hint */
+	uint32_t from = rover < high ? granule_boundary(seg, rover, high) : 0;
+	int r;
+
+	if (fits_at(seg, freed, high, count)) {
+		ret_gap->start = freed;
+		ret_gap->first_free = rover;
+		return 0;
+	}
+	r = find_gap(seg, from, high, count, ret_gap);
+	if (r == -ENOSPC && from > 0)
+		r = find_gap(seg, 0, high, count, ret_gap);
+	return r;
+}
+
 /* Everybody reads the words below the mark: they are committed first, and FREE as nobody ever
  * covered them. */
 static int raise_high(struct seg *seg, uint32_t high, uint32_t wanted)
@@ -156,13 +188,9 @@ static void cover(struct seg *seg, uint32_t client, uint32_t start, uint32_t cou
 static int take_guarded(struct seg *seg, uint32_t client, uint32_t count, uint32_t *ret_granule)
 {
 	uint32_t high = seg_granules_high(seg);
-	uint32_t rover = load_relaxed(&seg->header->granule_rover); /* a hint */
-	uint32_t from = rover < high ? granule_boundary(seg, rover, high) : 0;
 	struct gap gap;
-	int r = find_gap(seg, from, high, count, &gap);
+	int r = choose_gap(seg, high, count, &gap);
 
-	if (r == -ENOSPC && from > 0)
-		r = find_gap(seg, 0, high, count, &gap);
 	if (r < 0)
 		return r;
 	r = raise_high(seg, high, gap.start + count);
@@ -195,6 +223,7 @@ int arena_granule_take(struct seg *seg, uint32_t client, uint32_t count, uint32_
 void arena_granule_hint(struct seg *seg, uint32_t granule)
 {
 	/* Relaxed: a lost hint is made up for when the search reaches the end. */
+	store_relaxed(&seg->header->granule_freed, granule);
 	if (granule < load_relaxed(&seg->header->granule_rover))
 		store_relaxed(&seg->header->granule_rover, granule);
 }

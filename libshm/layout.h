@@ -112,8 +112,9 @@ struct shm_header {
 
 	/* Hints of the arena: a run of that class with room, as a granule index; 0 is none. */
 	aligned_to(CACHE_LINE) atom32 class_run[32];
-	atom32 granule_rover;
-	atom32 reserved6[15];
+	atom32 granule_rover; /* below it is probably nothing free */
+	atom32 granule_freed; /* the last one given back: warm, and committed */
+	atom32 reserved6[14];
 };
 static_assert(sizeof(struct shm_header) <= HEADER_BYTES, "header outgrew its page");
 MP_FIELD(shm_header, 0, 8, magic);
