@@ -45,7 +45,8 @@ enum lease_state { LEASE_FREE = 0, LEASE_CLAIMING = 1, LEASE_LEASED = 2, LEASE_R
 #define LAP_SHIFT 24
 #define LAP_MASK ((UINT64_C(1) << 40) - 1)
 
-static inline uint64_t cell_word(uint64_t lap, uint32_t tries, uint32_t client, enum cell_state state)
+static inline uint64_t cell_word(uint64_t lap, uint32_t tries, uint32_t client,
+				 enum cell_state state)
 {
 	return bits_make(lap, LAP_SHIFT, 40) | bits_make(tries, 16, 8) | bits_make(client, 4, 12) |
 	       (uint64_t)state;

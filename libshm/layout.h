@@ -173,7 +173,7 @@ enum intent_kind { INTENT_NONE = 0, INTENT_CREATE_OBJECT = 1, INTENT_FREE_OBJECT
 #define TRANSACTION_MAX 4
 #define STACK_FRAMES_MAX 8
 
-/* A lock held now; written by its thread alone, a hint for tools (the lock words tell the truth). */
+/* A lock held now; written by its thread alone, a hint for tools (lock words tell the truth). */
 struct shm_held {
 	atom64 object; /* offset */
 	atom64 site;   /* return address of the acquire */
@@ -186,7 +186,7 @@ struct shm_held {
  *   records what it waits for: object offset | condition; n stored last, zeroed last
  */
 struct shm_thread {
-	/* Two lines (any): the doorbell alone, so that the adjacent-line prefetch disturbs nobody. */
+	/* Two lines (any): the doorbell alone, so that adjacent-line prefetch disturbs nobody. */
 	aligned_to(CACHE_LINE) atom32 bell;
 	uint8_t reserved0[124];
 
@@ -276,7 +276,8 @@ static_assert(sizeof(struct shm_waiters) == CACHE_LINE, "a wait set is one line"
 /* Computed, so that two builds that disagree about a byte cannot meet. */
 static inline uint64_t layout_signature(void)
 {
-	const uint64_t sizes[] = { LAYOUT_MAJOR, LAYOUT_MINOR, CACHE_LINE, sizeof(struct shm_header),
+	const uint64_t sizes[] = { LAYOUT_MAJOR, LAYOUT_MINOR, CACHE_LINE,
+		sizeof(struct shm_header),
 		sizeof(struct shm_client), sizeof(struct shm_thread), sizeof(struct shm_entry),
 		sizeof(struct shm_run), sizeof(struct shm_lock), sizeof(struct shm_queue),
 		sizeof(struct shm_cell), sizeof(struct shm_lease), GRANULE_BYTES, OBJECTS_MAX,

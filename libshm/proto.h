@@ -28,9 +28,9 @@ struct proto_head {
 
 /* MESSAGE(number, NAME, request struct, answer struct, "what it does") */
 #define PROTO_MESSAGES                                                                             \
-	MESSAGE(1, HELLO, proto_hello, proto_welcome, "who mpd is; brings the roster's descriptor") \
+	MESSAGE(1, HELLO, proto_hello, proto_welcome, "who mpd is; brings the roster")             \
 	MESSAGE(2, OPEN, proto_open, proto_opened, "segment by name; brings its descriptor")       \
-	MESSAGE(3, FORMATTED, proto_segment, proto_empty, "the segment I was told to format is ready") \
+	MESSAGE(3, FORMATTED, proto_segment, proto_empty, "the segment I had to format is ready")  \
 	MESSAGE(4, ATTACHED, proto_attached, proto_empty, "watch me as this client slot")          \
 	MESSAGE(5, DETACHED, proto_attached, proto_empty, "that slot is no longer mine")           \
 	MESSAGE(6, UNLINK, proto_open, proto_empty, "remove a name")                               \
@@ -75,7 +75,8 @@ struct proto_open {
 };
 
 /* OPEN: descriptor to map. If must_format is 1 this client formats it with that plan and says
- * FORMATTED; mpd answers other OPENs of the name only then (or names a new formatter if it dies). */
+ * FORMATTED; mpd answers other OPENs of the name only then (or names a new formatter when it dies).
+ */
 struct proto_opened {
 	uint64_t segment; /* mpd's number of it */
 	uint64_t generation;

@@ -19,13 +19,13 @@
 /* A claimed cell is in use for some 50 ns; its owner was preempted if it lasts longer than this. */
 #define SPIN_CLAIM_LOOKS 200
 
-static inline void cpu_relax(void)
-{
+/* Tells the CPU that this is a loop of looks. */
 #if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
+#define cpu_relax() __builtin_ia32_pause()
 #elif defined(__aarch64__)
-	__asm__ __volatile__("yield");
+#define cpu_relax() __asm__ __volatile__("yield")
+#else
+#define cpu_relax() ((void)0)
 #endif
-}
 
 #endif

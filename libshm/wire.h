@@ -20,7 +20,8 @@ struct wire_fds {
 int wire_send(int socket, const void *packet, size_t bytes, const struct wire_fds *fds);
 
 /* One packet; returns its bytes, 0 at the end of the connection, -errno. Descriptors are CLOEXEC;
- * -EMFILE if some were lost (MSG_CTRUNC), -EMSGSIZE if the packet was too long: what came is closed. */
+ * -EMFILE if some were lost (MSG_CTRUNC), -EMSGSIZE if the packet was too long: what came is
+ * closed. */
 int wire_receive(int socket, void *packet, size_t capacity, struct wire_fds *ret_fds);
 void wire_close_fds(struct wire_fds *fds);
 

@@ -22,7 +22,8 @@ int main(void)
 	mp_queue *jobs;
 	int job;
 
-	if (mp_segment_open("demo", NULL, &app) < 0 || mp_queue_open(app, "jobs", NULL, &jobs) < 0 ||
+	if (mp_segment_open("demo", NULL, &app) < 0 ||
+	    mp_queue_open(app, "jobs", NULL, &jobs) < 0 ||
 	    mp_process_start(app, NULL, producer, jobs, NULL) < 0)
 		return fprintf(stderr, "%s\n", mp_explain()), 1;
 	while (mp_queue_get(jobs, &job, sizeof job, MP_FOREVER) >= 0)

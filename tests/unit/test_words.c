@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Proves: each field of each shared word comes back as it went in, at its largest value, and changes
- * no other; the transitions keep and drop what their drawings say.
+ * Proves: each field of each shared word comes back as it went in, at its largest value, and
+ * changes no other; the transitions keep and drop what their drawings say.
  */
 #include "harness.h"
 

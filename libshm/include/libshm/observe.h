@@ -27,7 +27,7 @@ struct mp_observed_process {
 	int64_t dead_ns; /* since its death was noticed, 0 while it lives */
 	uint64_t redelivered;
 	uint64_t recovered;
-	char state; /* R S T Z ... of /proc, X no such process any more, '?' another PID namespace */
+	char state; /* R S T Z ... of /proc, X no such process, '?' another PID namespace */
 	char reserved[7];
 };
 

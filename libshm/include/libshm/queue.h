@@ -31,7 +31,8 @@ struct mp_message_info {
 	uint64_t reserved[4];
 };
 
-/* A message in place: from mp_queue_reserve to _commit or _abandon, from _claim to _ack or _return. */
+/* A message in place: from mp_queue_reserve to _commit or _abandon, from mp_queue_claim to _ack or
+ * _return. */
 struct mp_slot {
 	void *data; /* 64-byte aligned when reserved */
 	size_t len;
@@ -92,7 +93,7 @@ MP_MUST_USE int mp_queue_from_id(mp_segment *segment, uint64_t id, mp_queue **re
  *
  * Blocks:  until space or timeout; MP_NOW never blocks. Fast path: no system call.
  * Threads: any thread of any attached process, at once.
- * Crash:   a putter that dies leaves its message whole or absent; a dead getter gives its place back.
+ * Crash:   a putter that dies leaves its message whole or absent; a dead getter's place comes back.
  * Errors:  -EAGAIN -ETIMEDOUT -EPIPE -EMSGSIZE -ENOSPC -EINTR -EINVAL -EBADMSG
  */
 MP_MUST_USE int mp_queue_put(mp_queue *queue, const void *data, size_t len, int64_t timeout);

@@ -47,7 +47,8 @@ struct mp_segment_info {
  * Blocks:  for the answer of mpd; at most 5 s when one has to be started.
  * Threads: any.
  * Crash:   a process that dies in it leaves nothing; a half-made segment is made anew by the next.
- * Errors:  -ECONNREFUSED -ENOENT -EEXIST -EINVAL -ENAMETOOLONG -EPERM -EPROTO -EDQUOT -ENOSPC -ENOMEM -EMFILE
+ * Errors:  -ECONNREFUSED -ENOENT -EEXIST -EINVAL -ENAMETOOLONG -EPERM -EPROTO -EDQUOT -ENOSPC
+ *          -ENOMEM -EMFILE
  */
 MP_MUST_USE int mp_segment_open(const char *name, const struct mp_segment_opts *opts,
 				mp_segment **ret_segment);
