@@ -10,4 +10,7 @@
 /* Keep the sentence and return `error`: return explain(-ENOENT, "no lock '%s' ...", name); */
 int explain(int error, const char *format, ...) printf_like(2, 3) cold;
 
+/* The same without formatting, for failures that are everyday life: the text must be constant. */
+int explain_plain(int error, const char *text);
+
 #endif

@@ -86,15 +86,16 @@ static_assert(sizeof(struct shm_cell) == CACHE_LINE, "cell");
 /* A message that a client works on (claim .. ack), moved out of its cell.
  *
  *   word  cellword.h: FREE, CLAIMING, LEASED, RETURNED, with owner and sequence
- *   from  position of the cell it came from; stored after meta and payload: tells recovery whether
- *         the record or the cell holds the message when the owner died between the two
+ *   from  position of the cell it came from
+ *   filled  the sequence for which from, meta and payload are valid; stored after them: tells
+ *         recovery whether the record or the cell holds the message when the owner died between
  */
 struct shm_lease {
 	aligned_to(CACHE_LINE) atom64 word;
-	atom64 from; /* position + 1, 0 while not filled */
+	atom64 from;
 	atom64 meta; /* length and payload kind, as in the cell */
+	atom64 filled;
 	atom64 since_ns;
-	atom64 reserved0;
 	atom64 reserved1;
 	union {
 		uint8_t bytes[INLINE_BYTES];

@@ -212,13 +212,16 @@ static uint32_t choose_oldest(struct seg *seg, struct shm_waiters *set)
 {
 	uint32_t oldest = SLOT_NONE, oldest_ticket = 0;
 
-	for (unsigned i = 0; i < seg->at.max_threads / 64; i++) {
+	for (unsigned i = 0; i < ARRAY_LEN(set->leaf); i++) {
 		uint64_t bits = load_seqcst(&set->leaf[i]); /* W1 */
 
 		for (; bits; bits &= bits - 1) {
 			uint32_t thread = i * 64 + lowest_bit(bits);
-			uint32_t ticket = load_relaxed(&seg->tickets[thread]);
+			uint32_t ticket;
 
+			if (thread >= seg->at.max_threads)
+				break;
+			ticket = load_relaxed(&seg->tickets[thread]);
 			if (oldest == SLOT_NONE || is_before_u32(ticket, oldest_ticket)) {
 				oldest = thread;
 				oldest_ticket = ticket;
@@ -260,10 +263,10 @@ void wait_wake_one_slow(struct seg *seg, struct self *me, struct shm_waiters *se
 
 void wait_wake_all(struct seg *seg, struct self *me, struct shm_waiters *set)
 {
-	for (unsigned i = 0; i < seg->at.max_threads / 64; i++) {
+	for (unsigned i = 0; i < ARRAY_LEN(set->leaf); i++) {
 		uint64_t bits = load_seqcst(&set->leaf[i]) ? swap_seqcst(&set->leaf[i], 0) : 0;
 
-		for (; bits; bits &= bits - 1) {
+		for (; bits && i * 64 + lowest_bit(bits) < seg->at.max_threads; bits &= bits - 1) {
 			wait_ring(seg, i * 64 + lowest_bit(bits));
 			if (me)
 				count_own(&me->shared->rings, 1);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Queues: put, get, close, size. Knows: the public calls and their sentences. Does not know: cells.
+ */
+#include "queue_internal.h"
+
+#include "arena.h"
+#include "explain.h"
+#include "object.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+static int explain_queue(struct mp_queue *queue, int error, const char *what)
+{
+	if (error == -EAGAIN)
+		return explain_plain(error, what);
+	return explain(error, "queue '%s': %s",
+		       object_name(queue->ring.seg, queue->ring.shared), what);
+}
+
+static cold int put_failed(struct mp_queue *queue, int error)
+{
+	switch (error) {
+	case -EAGAIN:
+	case -ETIMEDOUT:
+		return explain_queue(queue, error, "it is full; wait longer or add getters");
+	case -EPIPE:
+		return explain_queue(queue, error, "its input was closed, no more messages can be put");
+	case -ENOSPC:
+		return explain_queue(queue, error, "the segment has no memory for the message");
+	default:
+		return explain_queue(queue, error, "the message could not be put");
+	}
+}
+
+static cold int get_failed(struct mp_queue *queue, int error)
+{
+	switch (error) {
+	case -EAGAIN:
+	case -ETIMEDOUT:
+		return explain_queue(queue, error, "no message came; is a putter alive?");
+	case -EPIPE:
+		return explain_queue(queue, error, "its input was closed and it is drained");
+	case -EMSGSIZE:
+		return explain_queue(queue, error,
+				     "the next message is larger than the buffer; it stays, "
+				     "mp_queue_get_info tells its length");
+	default:
+		return explain_queue(queue, error, "no message could be taken");
+	}
+}
+
+int queue_check_len(struct mp_queue *queue, size_t len)
+{
+	if (len <= INT_MAX && (!queue->message_bytes || len <= queue->message_bytes) &&
+	    (len <= INLINE_BYTES || len <= arena_max_bytes(queue->ring.seg)))
+		return 0;
+	return explain(-EMSGSIZE, "queue '%s' carries messages of at most %llu bytes, not %zu",
+		       object_name(queue->ring.seg, queue->ring.shared),
+		       (unsigned long long)(queue->message_bytes ? queue->message_bytes
+								 : arena_max_bytes(queue->ring.seg)),
+		       len);
+}
+
+/* The copy is made before a place is claimed: nobody waits for it. */
+static noinline_ int put_large(struct mp_queue *queue, struct self *me, const void *data,
+			       size_t len, int64_t timeout)
+{
+	struct seg *seg = queue->ring.seg;
+	struct place place;
+	uint64_t reference;
+	void *block;
+	int result = arena_alloc(seg, &me->cache, me->client, len, &reference, &block);
+
+	if (result < 0)
+		return put_failed(queue, result);
+	memcpy(block, data, len);
+	result = queue_claim_place(queue, me, timeout, &place);
+	if (result < 0) {
+		arena_free(seg, &me->cache, me->client, reference);
+		return put_failed(queue, result);
+	}
+	queue_put_block(queue, me, &place, reference, len);
+	return 0;
+}
+
+int mp_queue_put(mp_queue *queue, const void *data, size_t len, int64_t timeout)
+{
+	struct place place;
+	struct self *me;
+	int result = self_get(queue->ring.seg, &me);
+
+	if (unlikely(result < 0))
+		return explain_queue(queue, result, "this thread cannot take part");
+	if (unlikely(!data && len > 0))
+		return explain_queue(queue, -EINVAL, "no data was given");
+	if (unlikely(len > INLINE_BYTES || (queue->message_bytes && len > queue->message_bytes))) {
+		result = queue_check_len(queue, len);
+		return result < 0 || len <= INLINE_BYTES
+			       ? result
+			       : put_large(queue, me, data, len, timeout);
+	}
+	result = queue_claim_place(queue, me, timeout, &place);
+	if (unlikely(result < 0))
+		return put_failed(queue, result);
+	queue_put_inline(queue, me, &place, data, len);
+	return 0;
+}
+
+static void fill_info(const struct taken *taken, struct mp_message_info *ret_info)
+{
+	*ret_info = (struct mp_message_info){ .len = cell_meta_len(taken->meta),
+					      .flags = taken->is_redelivered ? MP_REDELIVERED : 0,
+					      .id = taken->position };
+}
+
+/* Claimed, copied, done: killed before the end, the message goes back flagged. */
+static inline int get(struct mp_queue *queue, void *buf, size_t cap, int64_t timeout,
+		      struct taken *ret_taken)
+{
+	struct self *me;
+	size_t len;
+	void *data;
+	int result = self_get(queue->ring.seg, &me);
+
+	if (unlikely(result < 0))
+		return explain_queue(queue, result, "this thread cannot take part");
+	ret_taken->meta = 0;
+	result = queue_take(queue, me, cap, timeout, ret_taken);
+	if (unlikely(result < 0))
+		return get_failed(queue, result);
+	data = queue_payload(queue, ret_taken, &len);
+	if (likely(data != NULL) && len > 0)
+		memcpy(buf, data, len);
+	if (unlikely(ret_taken->is_redelivered)) {
+		add_relaxed(&queue->ring.shared->redelivered, 1);
+		add_relaxed(&me->seg->clients[me->client].redelivered, 1);
+	}
+	queue_finish(queue, me, ret_taken);
+	return likely(data != NULL) ? (int)len
+				    : explain_queue(queue, -EBADMSG, "a message was corrupt");
+}
+
+int mp_queue_get(mp_queue *queue, void *buf, size_t cap, int64_t timeout)
+{
+	struct taken taken;
+
+	return get(queue, buf, buf ? cap : 0, timeout, &taken);
+}
+
+int mp_queue_get_info(mp_queue *queue, void *buf, size_t cap, int64_t timeout,
+		      struct mp_message_info *ret_info)
+{
+	struct taken taken;
+	int result = get(queue, buf, buf ? cap : 0, timeout, &taken);
+
+	if (result >= 0)
+		fill_info(&taken, ret_info);
+	else if (result == -EMSGSIZE)
+		ret_info->len = cell_meta_len(taken.meta);
+	return result;
+}
+
+int mp_queue_close_input(mp_queue *queue)
+{
+	struct shm_queue *shared = queue->ring.shared;
+	struct self *me;
+	int error = self_get(queue->ring.seg, &me);
+
+	if (error < 0)
+		return explain_queue(queue, error, "this thread cannot take part");
+	if (swap_seqcst(&shared->closed, 1))
+		return 0;
+	wait_wake_all(queue->ring.seg, me, &shared->readable);
+	wait_wake_all(queue->ring.seg, me, &shared->writable);
+	return 0;
+}
+
+int mp_queue_size(mp_queue *queue)
+{
+	struct ring *ring = &queue->ring;
+	int64_t size = ring_size(ring) + lease_count(ring, LEASE_RETURNED);
+
+	if (size < 0)
+		return 0;
+	return size > (int64_t)ring->capacity + INT_MAX / 2 ? INT_MAX : (int)size;
+}
+
+int mp_queue_is_empty(mp_queue *queue)
+{
+	return mp_queue_size(queue) == 0;
+}
+
+int mp_queue_is_full(mp_queue *queue)
+{
+	return ring_is_full(&queue->ring);
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Queues: making, opening, closing, and the death of a participant. Knows: the row of the table of
+ * kinds. Does not know: how messages are put and taken.
+ *
+ * Recovery of client d, each step a CAS on the word seen while d was still DEAD:
+ *   1 chunks of lease records that d was adding are linked
+ *   2 records of d: decided while the cells still bear d's name, for a cell that is READING by d
+ *     at the record's lap still holds the message
+ *   3 cells of d: WRITING -> SKIP (its block is HELD by d again, to be swept), READING -> READY
+ *   4 rescan + 1, always: a recoverer that died before this is repeated, because d stays DEAD
+ */
+#include "queue_internal.h"
+
+#include "arena.h"
+#include "explain.h"
+#include "object.h"
+#include "recover.h"
+#include "shmref.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CAPACITY_DEFAULT 1024
+
+static int make_queue(struct seg *seg, struct self *me, void *object, const void *opts)
+{
+	const struct mp_queue_opts *wish = opts;
+	uint32_t capacity = wish->capacity ? wish->capacity : CAPACITY_DEFAULT;
+	struct shm_queue *shared = object;
+	uint64_t reference;
+	void *cells;
+	int error = arena_alloc(seg, NULL, me->client, capacity * sizeof(struct shm_cell),
+				&reference, &cells);
+
+	if (error < 0)
+		return error;
+	memset(cells, 0, capacity * sizeof(struct shm_cell)); /* EMPTY of lap 0 */
+	store_relaxed(&shared->capacity, capacity);
+	store_relaxed(&shared->message_bytes, wish->message_bytes);
+	store_relaxed(&shared->cells, reference);
+	return 0;
+}
+
+static bool queue_fits(const void *object, const void *opts)
+{
+	struct shm_queue *shared = (struct shm_queue *)object;
+	const struct mp_queue_opts *wish = opts;
+
+	return (!wish->capacity || wish->capacity == load_relaxed(&shared->capacity)) &&
+	       (!wish->message_bytes || wish->message_bytes == load_relaxed(&shared->message_bytes));
+}
+
+/* --- recovery --- */
+
+/* The payload's block goes back to where the word says it belongs. */
+static void relink(struct seg *seg, const struct sweep *sweep, uint64_t meta, uint64_t block)
+{
+	if (cell_meta_kind(meta) == PAYLOAD_BLOCK)
+		arena_link(seg, sweep->client, block);
+}
+
+static bool cell_still_has_it(struct ring *ring, const struct shm_lease *lease, uint32_t client)
+{
+	uint64_t from = load_relaxed(&((struct shm_lease *)lease)->from);
+	uint64_t word;
+
+	if (position_index(from) >= ring->capacity)
+		return false;
+	word = load_acquire(&ring->cells[position_index(from)].word);
+	return cell_word_state(word) == CELL_READING && cell_word_client(word) == client &&
+	       cell_word_lap(word) == position_lap(from);
+}
+
+static void recover_lease(struct ring *ring, struct sweep *sweep, struct shm_lease *lease)
+{
+	uint64_t word = load_acquire(&lease->word);
+	uint32_t seq = lease_word_seq(word);
+	bool is_claiming = lease_word_state(word) == LEASE_CLAIMING;
+	enum lease_state next = LEASE_RETURNED;
+
+	if (lease_word_client(word) != sweep->client || lease_word_state(word) == LEASE_FREE)
+		return;
+	if (is_claiming && (load_acquire(&lease->filled) != seq ||
+			    cell_still_has_it(ring, lease, sweep->client)))
+		next = LEASE_FREE;
+	if (!sweep_is_current(sweep))
+		return;
+	if (next == LEASE_RETURNED)
+		relink(ring->seg, sweep, load_relaxed(&lease->meta),
+		       load_relaxed(&lease->payload.block));
+	if (cas_seqcst(&lease->word, &word, lease_word(seq, 0, next)) && next == LEASE_FREE)
+		sub_relaxed(&ring->shared->leased, 1);
+}
+
+static void recover_leases(struct ring *ring, struct sweep *sweep)
+{
+	for (uint32_t chunk = 0; chunk < LEASE_CHUNKS_MAX; chunk++) {
+		uint64_t reference = load_acquire(&ring->shared->lease_chunk[chunk]);
+
+		if (!reference)
+			return;
+		arena_link(ring->seg, sweep->client, reference);
+		for (uint32_t i = 0; i < LEASES_PER_CHUNK; i++) {
+			struct shm_lease *lease =
+				lease_at(ring, chunk * LEASES_PER_CHUNK + (uint64_t)i);
+
+			if (lease)
+				recover_lease(ring, sweep, lease);
+		}
+	}
+}
+
+static void recover_cell(struct ring *ring, struct sweep *sweep, struct shm_cell *cell)
+{
+	uint64_t word = load_acquire(&cell->word);
+	enum cell_state state = cell_word_state(word);
+	uint64_t meta, block, next;
+
+	if ((state != CELL_WRITING && state != CELL_READING) ||
+	    cell_word_client(word) != sweep->client)
+		return;
+	meta = load_acquire(&cell->meta);
+	block = load_relaxed(&cell->payload.block);
+	if (!sweep_is_current(sweep))
+		return;
+	if (state == CELL_READING) {
+		relink(ring->seg, sweep, meta, block);
+		next = cell_word_redelivered(word);
+	} else {
+		if (cell_meta_kind(meta) == PAYLOAD_BLOCK &&
+		    cell_meta_is_of_lap(meta, cell_word_lap(word)))
+			arena_unlink(ring->seg, sweep->client, block);
+		next = cell_word(cell_word_lap(word), 0, 0, CELL_SKIP);
+	}
+	if (cas_seqcst(&cell->word, &word, next) && state == CELL_WRITING)
+		add_relaxed(&ring->shared->skipped, 1);
+}
+
+static void recover_queue(struct seg *seg, void *object, struct sweep *sweep)
+{
+	struct ring ring;
+
+	if (sweep->who || !ring_from_object(seg, object, &ring))
+		return; /* cells and leases belong to processes, not to threads */
+	recover_leases(&ring, sweep);
+	for (uint32_t i = 0; i < ring.capacity; i++)
+		recover_cell(&ring, sweep, &ring.cells[i]);
+	add_seqcst(&ring.shared->rescan, 1);
+}
+
+/* --- the row --- */
+
+static struct shm_waiters *queue_waiters(void *object, unsigned condition)
+{
+	struct shm_queue *shared = object;
+
+	if (condition == WAIT_READABLE)
+		return &shared->readable;
+	return condition == WAIT_WRITABLE ? &shared->writable : NULL;
+}
+
+static bool queue_is_ready(struct seg *seg, void *object, unsigned condition, uint32_t client)
+{
+	struct ring ring;
+
+	if (!ring_from_object(seg, object, &ring))
+		return false;
+	return condition == WAIT_READABLE ? queue_is_readable(&ring, client)
+					  : queue_is_writable(&ring);
+}
+
+static uint64_t queue_progress(struct seg *seg, void *object, unsigned condition)
+{
+	struct shm_queue *shared = object;
+
+	(void)seg;
+	return load_relaxed(condition == WAIT_READABLE ? &shared->head : &shared->tail);
+}
+
+static void cell_block(struct ring *ring, struct shm_cell *cell,
+		       void (*each)(struct seg *, uint32_t, uint64_t), uint32_t client)
+{
+	uint64_t word = load_relaxed(&cell->word);
+
+	if (cell_word_state(word) == CELL_READY &&
+	    cell_meta_kind(load_relaxed(&cell->meta)) == PAYLOAD_BLOCK)
+		each(ring->seg, client, load_relaxed(&cell->payload.block));
+}
+
+static void lease_block(struct ring *ring, struct shm_lease *lease,
+			void (*each)(struct seg *, uint32_t, uint64_t), uint32_t client)
+{
+	if (lease_word_state(load_relaxed(&lease->word)) != LEASE_FREE &&
+	    cell_meta_kind(load_relaxed(&lease->meta)) == PAYLOAD_BLOCK)
+		each(ring->seg, client, load_relaxed(&lease->payload.block));
+}
+
+static void queue_blocks(struct seg *seg, void *object,
+			 void (*each)(struct seg *, uint32_t, uint64_t), uint32_t client)
+{
+	struct ring ring;
+	uint32_t chunk;
+
+	if (!ring_from_object(seg, object, &ring))
+		return;
+	for (uint32_t i = 0; i < ring.capacity; i++)
+		cell_block(&ring, &ring.cells[i], each, client);
+	for (chunk = 0; chunk < LEASE_CHUNKS_MAX; chunk++) {
+		uint64_t reference = load_relaxed(&ring.shared->lease_chunk[chunk]);
+
+		for (uint32_t i = 0; reference && i < LEASES_PER_CHUNK; i++) {
+			struct shm_lease *lease =
+				lease_at(&ring, chunk * LEASES_PER_CHUNK + (uint64_t)i);
+
+			if (lease)
+				lease_block(&ring, lease, each, client);
+		}
+		if (reference)
+			each(seg, client, reference);
+	}
+	each(seg, client, load_relaxed(&ring.shared->cells));
+}
+
+const struct object_type queue_type = {
+	.kind = OBJECT_QUEUE,
+	.name = "queue",
+	.bytes = sizeof(struct shm_queue),
+	.recover = recover_queue,
+	.waiters = queue_waiters,
+	.is_ready = queue_is_ready,
+	.progress = queue_progress,
+	.blocks = queue_blocks,
+};
+
+/* --- life --- */
+
+static int make_handle(struct seg *seg, void *object, mp_queue **ret_queue)
+{
+	mp_queue *queue = malloc(sizeof *queue);
+
+	if (!queue || !ring_from_object(seg, object, &queue->ring)) {
+		object_close(seg, object);
+		free(queue);
+		return explain(queue ? -EBADMSG : -ENOMEM, "the queue could not be opened");
+	}
+	queue->offset = shm_offset(seg, object);
+	queue->message_bytes = load_relaxed(&queue->ring.shared->message_bytes);
+	*ret_queue = queue;
+	return 0;
+}
+
+int mp_queue_open(mp_segment *segment, const char *name, const struct mp_queue_opts *opts,
+		  mp_queue **ret_queue)
+{
+	static const struct mp_queue_opts defaults;
+	const struct mp_queue_opts *wish = opts ? opts : &defaults;
+	struct object_request request = { .name = name,
+					  .flags = wish->flags,
+					  .type = &queue_type,
+					  .bytes = sizeof(struct shm_queue),
+					  .fits = queue_fits,
+					  .make = make_queue,
+					  .opts = wish };
+	struct seg *seg = object_seg(segment);
+	void *object;
+	int error;
+
+	if (wish->capacity > QUEUE_CAPACITY_MAX)
+		return explain(-EINVAL, "a queue holds at most %u messages, not %u",
+			       QUEUE_CAPACITY_MAX, wish->capacity);
+	error = object_open(seg, &request, &object);
+	return error < 0 ? error : make_handle(seg, object, ret_queue);
+}
+
+int mp_queue_from_id(mp_segment *segment, uint64_t id, mp_queue **ret_queue)
+{
+	struct seg *seg = object_seg(segment);
+	void *object;
+	int error = object_from_id(seg, id, &queue_type, &object);
+
+	return error < 0 ? error : make_handle(seg, object, ret_queue);
+}
+
+mp_queue *mp_queue_close(mp_queue *queue)
+{
+	if (queue) {
+		object_close(queue->ring.seg, queue->ring.shared);
+		free(queue);
+	}
+	return NULL;
+}
+
+int mp_queue_unlink(mp_segment *segment, const char *name)
+{
+	return object_unlink(object_seg(segment), name, &queue_type);
+}
+
+uint64_t mp_queue_id(const mp_queue *queue)
+{
+	return queue->ring.shared->object.id;
+}
