@@ -15,6 +15,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #if defined(__GNUC__)
 #define MP_MUST_USE __attribute__((warn_unused_result))
@@ -75,6 +76,7 @@ const char *mp_explain(void);
  */
 const char *mp_version(void);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -10,6 +10,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct mp_lock mp_lock;
 
@@ -134,6 +135,7 @@ MP_MUST_USE int mp_lock_is_locked(mp_lock *lock);
  */
 MP_MUST_USE int mp_lock_repair(mp_lock *lock);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

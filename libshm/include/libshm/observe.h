@@ -12,6 +12,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define MP_OBSERVE_NAME 64
 
@@ -180,6 +181,7 @@ MP_MUST_USE int mp_observe_name(mp_observer *observer, unsigned index,
 MP_MUST_USE int mp_observe_snapshot(mp_observer *observer, unsigned index,
 				    const struct mp_snapshot **ret_snapshot);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -10,6 +10,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct mp_process mp_process;
 
@@ -114,6 +115,7 @@ const char *mp_process_name(const mp_process *process);
  */
 mp_process *mp_process_close(mp_process *process);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -12,6 +12,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct mp_queue mp_queue;
 
@@ -213,6 +214,7 @@ MP_MUST_USE int mp_queue_is_empty(mp_queue *queue);
  */
 MP_MUST_USE int mp_queue_is_full(mp_queue *queue);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -11,6 +11,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct mp_segment mp_segment;
 
@@ -81,6 +82,7 @@ MP_MUST_USE int mp_segment_unlink(const char *name);
  */
 MP_MUST_USE int mp_segment_info(mp_segment *segment, struct mp_segment_info *ret_info);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
