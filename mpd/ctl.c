@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See ctl.h. Knows: the head of a packet. Does not know: bodies.
+ */
+#include "ctl.h"
+
+#include "log.h"
+#include "reaper.h"
+#include "requests.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONNECTIONS_MAX 4096
+#define REQUESTS_A_TURN 16
+#define ACCEPTS_A_TURN 64
+#define PAUSE_NS INT64_C(100000000) /* no descriptor is left: try again then */
+#define REQUEST_BYTES_MAX 512
+
+static struct conn pool[CONNECTIONS_MAX];
+static unsigned pool_used, clients;
+static struct conn *free_conns;
+static int listen_fd;
+static loop_id listen_source;
+static struct loop_timer pause_timer;
+static bool is_system;
+static void (*notify_changed)(void);
+
+static union {
+	struct proto_head head;
+	uint8_t bytes[PROTO_MESSAGE_MAX];
+} answer;
+
+bool ctl_is_system(void)
+{
+	return is_system;
+}
+
+unsigned ctl_client_count(void)
+{
+	return clients;
+}
+
+void ctl_become_observer(struct conn *conn)
+{
+	conn->is_observer = true;
+	clients--;
+	notify_changed();
+}
+
+static void end(struct conn *conn)
+{
+	loop_remove(&conn->source);
+	requests_conn_ended(conn);
+	if (conn->process)
+		reaper_connection_ended(conn->process);
+	close(conn->fd);
+	if (!conn->is_observer)
+		clients--;
+	*conn = (struct conn){ .fd = -1, .next_free = free_conns };
+	free_conns = conn;
+	notify_changed();
+}
+
+static void drop(struct conn *conn, const char *why)
+{
+	log_warning("process %u (uid %u) is dropped: %s", conn->pid, conn->uid, why);
+	end(conn);
+}
+
+/* The body stands in `answer` already. */
+static int send_answer(struct conn *conn, uint16_t type, uint32_t serial, int status, size_t bytes,
+		       const struct wire_fds *fds)
+{
+	answer.head = (struct proto_head){ .magic = PROTO_MAGIC, .version = PROTO_VERSION,
+					   .type = type, .serial = serial, .status = status,
+					   .bytes = (uint32_t)(sizeof(answer.head) + bytes) };
+	return wire_send(conn->fd, &answer, answer.head.bytes, fds);
+}
+
+void ctl_answer_late(struct conn *conn, uint16_t type, int status, const void *body, size_t bytes,
+		     const struct wire_fds *fds)
+{
+	memcpy(answer.bytes + sizeof(answer.head), body, bytes);
+	/* A failure shows as the end of the connection: nothing is freed under the caller's feet. */
+	if (send_answer(conn, type, conn->serial, status, bytes, fds) < 0)
+		shutdown(conn->fd, SHUT_RDWR);
+	conn->waits_for = NULL;
+	loop_change(&conn->source, POLLIN);
+}
+
+/* NULL: it is a whole request. Else what is wrong with it. */
+static const char *judge(const struct conn *conn, const struct proto_head *head, int bytes,
+			 const struct wire_fds *fds)
+{
+	const struct request_type *type;
+
+	if (bytes < (int)sizeof(*head) || head->magic != PROTO_MAGIC)
+		return "not our protocol";
+	if (head->version != PROTO_VERSION)
+		return "another version of the protocol";
+	type = request_type(head->type);
+	if (!type)
+		return "no such request";
+	if ((size_t)bytes != sizeof(*head) + type->request_bytes || head->bytes != (uint32_t)bytes)
+		return "wrong size of a request";
+	if (head->reserved || head->status)
+		return "reserved bytes are not zero";
+	if (fds->count)
+		return "unasked descriptors";
+	if (conn->is_greeted == (head->type == PROTO_HELLO))
+		return conn->is_greeted ? "a second HELLO" : "no HELLO";
+	return NULL;
+}
+
+static void serve(struct conn *conn, const struct proto_head *head)
+{
+	const struct request_type *type = request_type(head->type);
+	struct reply reply = { .body = answer.bytes + sizeof(answer.head),
+			       .bytes = type->answer_bytes };
+	int status;
+
+	memset(reply.body, 0, type->answer_bytes);
+	status = type->handle(conn, head + 1, &reply);
+	if (status == REPLY_LATER) {
+		conn->serial = head->serial;
+		loop_change(&conn->source, 0);
+		return;
+	}
+	if (status == REPLY_DROP) {
+		drop(conn, "a request that makes no sense");
+		return;
+	}
+	if (status < 0)
+		log_debug("process %u: %s: %s", conn->pid, type->name, strerror(-status));
+	status = send_answer(conn, head->type, head->serial, status, reply.bytes, &reply.fds);
+	if (status < 0)
+		drop(conn, status == -EAGAIN ? "it does not read its answers" : strerror(-status));
+}
+
+/* One packet; false: nothing more to read, or the connection is over. */
+static bool read_one(struct conn *conn)
+{
+	static union {
+		struct proto_head head;
+		uint8_t bytes[REQUEST_BYTES_MAX];
+	} request;
+	struct wire_fds fds = { 0 };
+	int bytes = wire_receive(conn->fd, &request, sizeof(request), &fds);
+	const char *wrong;
+
+	if (bytes == -EAGAIN)
+		return false;
+	if (bytes == 0 || bytes == -ECONNRESET) {
+		end(conn);
+		return false;
+	}
+	if (bytes < 0) {
+		drop(conn, bytes == -EMSGSIZE ? "a request that is too long" : strerror(-bytes));
+		return false;
+	}
+	wrong = judge(conn, &request.head, bytes, &fds);
+	wire_close_fds(&fds);
+	if (wrong) {
+		drop(conn, wrong);
+		return false;
+	}
+	serve(conn, &request.head);
+	return conn->fd >= 0 && !conn->waits_for;
+}
+
+/* What was sent before the end is still read. */
+static void readable(void *arg, unsigned events)
+{
+	struct conn *conn = arg;
+
+	if (!(events & POLLIN)) {
+		if (events)
+			end(conn);
+		return;
+	}
+	for (unsigned i = 0; i < REQUESTS_A_TURN; i++)
+		if (!read_one(conn))
+			return;
+}
+
+static struct conn *take_conn(void)
+{
+	struct conn *conn = free_conns;
+
+	if (conn)
+		free_conns = conn->next_free;
+	else if (pool_used < CONNECTIONS_MAX)
+		conn = &pool[pool_used++];
+	return conn;
+}
+
+static bool is_welcome(const struct ucred *peer)
+{
+	return is_system || peer->uid == geteuid() || peer->uid == 0;
+}
+
+static void begin(int fd)
+{
+	struct ucred peer = { 0 };
+	socklen_t length = sizeof(peer);
+	struct conn *conn;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || !is_welcome(&peer)) {
+		log_warning("process %d of user %u is not welcome", (int)peer.pid, peer.uid);
+		close(fd);
+		return;
+	}
+	conn = take_conn();
+	if (!conn) {
+		log_warning("process %d is refused: %d connections", (int)peer.pid, CONNECTIONS_MAX);
+		close(fd);
+		return;
+	}
+	*conn = (struct conn){ .fd = fd, .pid = (uint32_t)peer.pid, .uid = peer.uid };
+	clients++;
+	conn->source = loop_add(fd, POLLIN, readable, conn);
+	if (!conn->source)
+		drop(conn, "there is no room in the event loop");
+	notify_changed();
+}
+
+static void resume(void *arg, unsigned events)
+{
+	loop_change(&listen_source, POLLIN);
+}
+
+void ctl_accept(void)
+{
+	for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
+		int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd >= 0) {
+			begin(fd);
+			continue;
+		}
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		if (errno != EAGAIN) {
+			log_error("no connection can be accepted: %s", strerror(errno));
+			loop_change(&listen_source, 0);
+			loop_timer_set(&pause_timer, clock_now_ns() + PAUSE_NS);
+		}
+		return;
+	}
+}
+
+static void somebody_knocks(void *arg, unsigned events)
+{
+	ctl_accept();
+}
+
+int ctl_open(int fd, bool is_system_wide, void (*changed)(void))
+{
+	listen_fd = fd;
+	is_system = is_system_wide;
+	notify_changed = changed;
+	pause_timer.fn = resume;
+	listen_source = loop_add(fd, POLLIN, somebody_knocks, NULL);
+	return listen_source ? 0 : -ENOMEM;
+}

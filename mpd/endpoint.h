@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The socket file and its lock file. Knows: who may create and remove them. Does not know: what is
+ * said over the socket.
+ *
+ * Whoever holds the lock on PATH.lock (the inode that has that name now) owns PATH. The lock is
+ * shared by supervisor and mpd, so it outlives either of them.
+ */
+#ifndef MPD_ENDPOINT_H
+#define MPD_ENDPOINT_H
+
+#include <stdbool.h>
+
+#define ENDPOINT_BYTES 108
+
+/* The path mpd serves: the argument, $MP_ENDPOINT, the user's own; absolute. 0 or -errno. */
+int endpoint_choose(const char *given, char ret_path[static ENDPOINT_BYTES]);
+
+/* Own the endpoint. A descriptor to keep, -EAGAIN: another mpd owns it, -errno. */
+int endpoint_lock(const char *path);
+
+/* Listen; replaces the socket of a dead mpd. Owners only. A descriptor or -errno; -EEXIST: the
+ * path is something else than a socket; -EADDRINUSE: somebody answers there without the lock. */
+int endpoint_listen(const char *path);
+
+/* Take the socket out of sight and put it back: whoever connected before is still in the queue. */
+bool endpoint_hide(const char *path);
+void endpoint_show(const char *path);
+
+/* Remove socket and lock if they are still ours. */
+void endpoint_remove(const char *path, int lock_fd);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See proc.h. Read in pieces into a fixed buffer: a process may have very many maps.
+ */
+#include "proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define PIECE_BYTES 8192
+
+/* "7f..-7f.. rw-s 00000000 00:01 1027   /memfd:..." */
+static bool is_line_of(const char *line, const struct stat *file)
+{
+	unsigned device_major, device_minor;
+	unsigned long long inode;
+
+	return sscanf(line, "%*x-%*x %*s %*x %x:%x %llu", &device_major, &device_minor, &inode) == 3 &&
+	       inode == file->st_ino && device_major == major(file->st_dev) &&
+	       device_minor == minor(file->st_dev);
+}
+
+/* Looks at the whole lines; moves the begun one to the front, *used is its length. */
+static bool scan_lines(char *text, size_t *used, const struct stat *file)
+{
+	char *line = text;
+	bool is_found = false;
+
+	text[*used] = '\0';
+	for (char *end = strchr(line, '\n'); end && !is_found; end = strchr(line, '\n')) {
+		*end = '\0';
+		is_found = is_line_of(line, file);
+		line = end + 1;
+	}
+	*used -= (size_t)(line - text);
+	memmove(text, line, *used);
+	return is_found;
+}
+
+int proc_has_mapped(uint32_t pid, int fd)
+{
+	char path[32], text[PIECE_BYTES + 1];
+	struct stat file;
+	bool is_found = false;
+	size_t used = 0;
+	ssize_t got;
+	int maps;
+
+	if (fstat(fd, &file) < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/%u/maps", pid);
+	maps = open(path, O_RDONLY | O_CLOEXEC);
+	if (maps < 0)
+		return -errno;
+	while (!is_found && used < PIECE_BYTES &&
+	       (got = read(maps, text + used, PIECE_BYTES - used)) > 0) {
+		used += (size_t)got;
+		is_found = scan_lines(text, &used, &file);
+	}
+	close(maps);
+	return is_found;
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See reaper.h. Knows: pidfds and what they do not tell. Does not know: sockets' messages.
+ */
+#include "reaper.h"
+
+#include "log.h"
+#include "loop.h"
+#include "proc.h"
+#include "memory.h"
+#include "store.h"
+
+#include "libshm/recover.h"
+#include "libshm/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PROCESSES_MAX 4096
+#define WATCHES_MAX 16384
+#define LOOK_AGAIN_NS INT64_C(1000000000)
+#define SO_PEERPIDFD_NUMBER 77 /* Linux 6.5; missing in older headers */
+
+struct watch {
+	struct watch *next;
+	struct segment *segment;
+	uint32_t client;
+	uint32_t generation;
+};
+
+struct process {
+	struct process *next;
+	struct watch *watches;
+	loop_id source;
+	int pidfd; /* -1: none can be had, it is looked at now and then */
+	uint32_t pid;
+	bool is_connected;
+};
+
+static struct process process_pool[PROCESSES_MAX];
+static struct watch watch_pool[WATCHES_MAX];
+static unsigned processes_used, watches_used;
+static struct process *free_processes;
+static struct watch *free_watches;
+static struct process *processes;
+static struct loop_timer look_timer;
+static void (*notify_changed)(void);
+static int roster_fd = -1;
+
+void reaper_changed(void)
+{
+	notify_changed();
+}
+
+int reaper_roster(void)
+{
+	return roster_fd;
+}
+
+bool reaper_is_idle(void)
+{
+	return processes == NULL;
+}
+
+static struct watch *take_watch(void)
+{
+	struct watch *watch = free_watches;
+
+	if (watch)
+		free_watches = watch->next;
+	else if (watches_used < WATCHES_MAX)
+		watch = &watch_pool[watches_used++];
+	return watch;
+}
+
+static void give_watch(struct watch *watch)
+{
+	watch->next = free_watches;
+	free_watches = watch;
+}
+
+static void look_later(void)
+{
+	if (look_timer.deadline_ns == DEADLINE_NEVER)
+		loop_timer_set(&look_timer, clock_now_ns() + LOOK_AGAIN_NS);
+}
+
+static void process_ended(void *arg, unsigned events);
+
+/* Takes the pidfd over. */
+static struct process *make_process(uint32_t pid, int pidfd)
+{
+	struct process *process = free_processes;
+
+	if (process)
+		free_processes = process->next;
+	else if (processes_used < PROCESSES_MAX)
+		process = &process_pool[processes_used++];
+	if (!process) {
+		if (pidfd >= 0)
+			close(pidfd);
+		return NULL;
+	}
+	*process = (struct process){ .next = processes, .pidfd = pidfd, .pid = pid };
+	processes = process;
+	if (pidfd >= 0)
+		process->source = loop_add(pidfd, POLLIN, process_ended, process);
+	if (!process->source)
+		look_later();
+	return process;
+}
+
+static void free_process(struct process *process)
+{
+	struct process **link = &processes;
+
+	while (*link != process)
+		link = &(*link)->next;
+	*link = process->next;
+	loop_remove(&process->source);
+	if (process->pidfd >= 0)
+		close(process->pidfd);
+	process->pidfd = -1;
+	process->next = free_processes;
+	free_processes = process;
+}
+
+static void settle(struct process *process)
+{
+	if (!process->watches && !process->is_connected)
+		free_process(process);
+	notify_changed();
+}
+
+static void unlink_watch(struct process *process, struct watch *watch)
+{
+	struct watch **link = &process->watches;
+
+	while (*link != watch)
+		link = &(*link)->next;
+	*link = watch->next;
+	watch->segment->watches--;
+}
+
+/* That use of the slot is over. */
+static void bury(struct process *process, struct watch *watch)
+{
+	struct segment *segment = watch->segment;
+	uint32_t client = watch->client, generation = watch->generation;
+
+	log_info("process %u died as client %u of '%s'", process->pid, client,
+		 segment->record->name);
+	unlink_watch(process, watch);
+	give_watch(watch);
+	store_release(&segment->seg->clients[client].verdict, generation);
+	recover_client(segment->seg, client, generation);
+	segment_check_end(segment);
+}
+
+static void bury_all(struct process *process)
+{
+	while (process->watches)
+		bury(process, process->watches);
+	settle(process);
+}
+
+static bool is_readable(int pidfd)
+{
+	struct pollfd ask = { .fd = pidfd, .events = POLLIN };
+
+	return pidfd >= 0 && poll(&ask, 1, 0) == 1;
+}
+
+/* The process itself may still be connected; its connection's end will follow. */
+static void process_ended(void *arg, unsigned events)
+{
+	struct process *process = arg;
+
+	if (!is_readable(process->pidfd))
+		return;
+	loop_remove(&process->source);
+	bury_all(process);
+}
+
+static bool is_byte_free(const struct watch *watch)
+{
+	uint64_t byte = load_relaxed(&watch->segment->seg->clients[watch->client].roster_byte);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+
+	if (byte >= INT64_MAX)
+		return true; /* no lock can be there */
+	lock.l_start = (off_t)byte;
+	return fcntl(roster_fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+}
+
+static bool is_slot_used(const struct watch *watch)
+{
+	uint64_t word = slot_client_word(watch->segment->seg, watch->client);
+	enum slot_state state = client_word_state(word);
+
+	return client_word_generation(word) == watch->generation &&
+	       (state == SLOT_LIVE || state == SLOT_SETUP);
+}
+
+/* Nobody speaks for it: does the process still use this slot? A free byte alone proves nothing,
+ * closing any descriptor of the roster frees it. */
+static bool is_lost(const struct process *process, const struct watch *watch)
+{
+	if (process->pidfd < 0 &&
+	    slot_is_dead(watch->segment->seg, watch->client, watch->generation))
+		return true;
+	return is_byte_free(watch) && proc_has_mapped(process->pid, watch->segment->fd) != 1;
+}
+
+/* Look at a process without a connection. */
+static void examine(struct process *process)
+{
+	struct watch *next;
+
+	if (is_readable(process->pidfd)) {
+		bury_all(process);
+		return;
+	}
+	for (struct watch *watch = process->watches; watch; watch = next) {
+		next = watch->next;
+		if (!is_slot_used(watch)) {
+			struct segment *segment = watch->segment;
+
+			unlink_watch(process, watch);
+			give_watch(watch);
+			segment_check_end(segment);
+		} else if (is_lost(process, watch)) {
+			bury(process, watch);
+		}
+	}
+	if (process->watches)
+		look_later();
+	settle(process);
+}
+
+static void look_again(void *arg, unsigned events)
+{
+	struct process *next;
+
+	for (struct process *process = processes; process; process = next) {
+		next = process->next;
+		if (!process->is_connected)
+			examine(process);
+	}
+}
+
+static int open_peer(int socket, uint32_t pid)
+{
+	socklen_t length = sizeof(int);
+	int fd;
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD_NUMBER, &fd, &length) < 0)
+		fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0)
+		return -1;
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd;
+}
+
+static struct watch *find_watch(struct segment *segment, uint32_t client,
+				struct process **ret_process)
+{
+	for (struct process *process = processes; process; process = process->next)
+		for (struct watch *watch = process->watches; watch; watch = watch->next)
+			if (watch->segment == segment && watch->client == client) {
+				*ret_process = process;
+				return watch;
+			}
+	return NULL;
+}
+
+/* The slot's own word must agree: one cannot be watched as somebody else. */
+static bool is_slot_of(const struct segment *segment, uint32_t client, uint32_t generation,
+		       uint32_t pid)
+{
+	uint64_t word = slot_client_word(segment->seg, client);
+	enum slot_state state = client_word_state(word);
+	uint64_t ours = slot_pid_namespace();
+
+	if (client < SLOT_FIRST || client_word_generation(word) != generation ||
+	    (state != SLOT_LIVE && state != SLOT_SETUP))
+		return false;
+	return client_word_pid(word) == pid ||
+	       load_relaxed(&segment->seg->clients[client].pid_namespace) != ours;
+}
+
+static void add_watch(struct process *process, struct watch *watch, struct segment *segment,
+		      uint32_t client, uint32_t generation)
+{
+	*watch = (struct watch){ .next = process->watches, .segment = segment, .client = client,
+				 .generation = generation };
+	process->watches = watch;
+	segment->watches++;
+}
+
+/* Watched already: as a process found in the table after a restart, over another connection of the
+ * same process, or as an older use of the slot. That watch has to make room. 0 or -EPERM. */
+static int make_room(struct process *process, struct segment *segment, uint32_t client,
+		     uint32_t generation)
+{
+	struct process *former;
+	struct watch *watch = find_watch(segment, client, &former);
+
+	if (!watch)
+		return 0;
+	if (former->is_connected && former->pid != process->pid && watch->generation == generation)
+		return -EPERM;
+	unlink_watch(former, watch);
+	give_watch(watch);
+	if (former != process)
+		settle(former);
+	return 0;
+}
+
+int reaper_watch(struct process **process, int socket, uint32_t pid, struct segment *segment,
+		 uint32_t client, uint32_t generation)
+{
+	struct watch *watch;
+	int error;
+
+	if (!is_slot_of(segment, client, generation, pid))
+		return -EINVAL;
+	if (!*process) {
+		*process = make_process(pid, open_peer(socket, pid));
+		if (!*process)
+			return -EDQUOT;
+		(*process)->is_connected = true;
+	}
+	error = make_room(*process, segment, client, generation);
+	if (error < 0)
+		return error;
+	watch = take_watch();
+	if (!watch)
+		return -EDQUOT;
+	add_watch(*process, watch, segment, client, generation);
+	return 0;
+}
+
+int reaper_unwatch(struct process *process, struct segment *segment, uint32_t client,
+		   uint32_t generation)
+{
+	struct process *owner = NULL;
+	struct watch *watch = find_watch(segment, client, &owner);
+
+	if (!watch || owner != process || watch->generation != generation)
+		return -ENOENT;
+	unlink_watch(process, watch);
+	give_watch(watch);
+	segment_check_end(segment);
+	settle(process);
+	return 0;
+}
+
+void reaper_connection_ended(struct process *process)
+{
+	process->is_connected = false;
+	examine(process);
+}
+
+static struct process *find_process(uint32_t pid)
+{
+	for (struct process *process = processes; process; process = process->next)
+		if (process->pid == pid && pid != 0)
+			return process;
+	return NULL;
+}
+
+/* A pid of another namespace means nothing here: such a client is looked at now and then. */
+static struct process *process_of_slot(struct segment *segment, uint32_t client,
+				       uint32_t generation)
+{
+	uint32_t pid = client_word_pid(slot_client_word(segment->seg, client));
+	bool is_gone;
+	int fd = slot_pidfd(segment->seg, client, generation, &is_gone);
+	struct process *process = fd < 0 ? NULL : find_process(pid);
+
+	if (process || is_gone)
+		return process;
+	return make_process(fd < 0 ? 0 : pid, fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+static unsigned watch_slot(struct segment *segment, uint32_t client)
+{
+	uint64_t word = slot_client_word(segment->seg, client);
+	uint32_t generation = client_word_generation(word);
+	struct process *process;
+	struct watch *watch;
+
+	if (client_word_state(word) != SLOT_LIVE && client_word_state(word) != SLOT_SETUP)
+		return 0;
+	if (find_watch(segment, client, &process))
+		return 1;
+	if (slot_is_dead(segment->seg, client, generation)) {
+		recover_client(segment->seg, client, generation);
+		return 0;
+	}
+	process = process_of_slot(segment, client, generation);
+	watch = process ? take_watch() : NULL;
+	if (!watch) {
+		log_error("client %u of '%s' cannot be watched", client, segment->record->name);
+		return 0;
+	}
+	add_watch(process, watch, segment, client, generation);
+	look_later();
+	return 1;
+}
+
+unsigned reaper_watch_table(struct segment *segment)
+{
+	uint32_t high = seg_clients_high(segment->seg);
+	unsigned count = 0;
+
+	for (uint32_t client = SLOT_FIRST; client < high; client++)
+		count += watch_slot(segment, client);
+	return count;
+}
+
+int reaper_open(int inherited_roster, void (*changed)(void))
+{
+	notify_changed = changed;
+	look_timer.fn = look_again;
+	look_timer.deadline_ns = DEADLINE_NEVER;
+	if (inherited_roster >= 0 && memory_check(inherited_roster, 0) == 0) {
+		roster_fd = inherited_roster;
+		return 0;
+	}
+	if (inherited_roster >= 0)
+		close(inherited_roster);
+	roster_fd = memory_create("mpd:roster", 0);
+	if (roster_fd < 0)
+		return roster_fd;
+	store_put("roster", roster_fd, -1);
+	return 0;
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See requests.h.
+ *
+ * The first who opens a name is told to format the segment; the others wait in a line at the
+ * segment. If the formatter's connection ends, the memory is cleared and the next in line who may
+ * create is told; those that asked for an existing segment go on waiting, and are told that there
+ * is none when the line has no creator left.
+ */
+#include "requests.h"
+
+#include "loop.h"
+#include "reaper.h"
+#include "log.h"
+#include "version.h"
+
+#include <libshm/base.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HOLDS_MAX 8192
+#define OPEN_FLAGS_KNOWN                                                                           \
+	(MP_EXISTING | MP_EXCLUSIVE | MP_KEEP | MP_INTERRUPTIBLE | MP_NO_SPAWN | MP_READ_ONLY)
+#define HELLO_IS_OBSERVER 1u
+
+/* A connection that has opened a segment and not said ATTACHED yet. */
+struct hold {
+	struct hold *next;
+	struct segment *segment;
+};
+
+static struct hold hold_pool[HOLDS_MAX];
+static unsigned holds_used;
+static struct hold *free_holds;
+
+static struct hold **find_hold(struct conn *conn, const struct segment *segment)
+{
+	struct hold **link = &conn->holds;
+
+	while (*link && (*link)->segment != segment)
+		link = &(*link)->next;
+	return link;
+}
+
+static int take_hold(struct conn *conn, struct segment *segment)
+{
+	struct hold *hold = free_holds;
+
+	if (*find_hold(conn, segment))
+		return 0;
+	if (hold)
+		free_holds = hold->next;
+	else if (holds_used < HOLDS_MAX)
+		hold = &hold_pool[holds_used++];
+	else
+		return -EDQUOT;
+	*hold = (struct hold){ .next = conn->holds, .segment = segment };
+	conn->holds = hold;
+	segment->holds++;
+	return 0;
+}
+
+/* The caller asks segment_check_end. */
+static void drop_hold(struct conn *conn, struct segment *segment)
+{
+	struct hold **link = find_hold(conn, segment);
+	struct hold *hold = *link;
+
+	if (!hold)
+		return;
+	*link = hold->next;
+	segment->holds--;
+	hold->next = free_holds;
+	free_holds = hold;
+}
+
+static int handle_HELLO(struct conn *conn, const void *request, struct reply *reply)
+{
+	const struct proto_hello *hello = request;
+	struct proto_welcome *welcome = reply->body;
+
+	if (hello->flags & ~HELLO_IS_OBSERVER)
+		return REPLY_DROP;
+	conn->is_greeted = true;
+	welcome->pid = (uint32_t)getpid();
+	welcome->is_system = ctl_is_system();
+	welcome->started_ns = version_started_ns();
+	welcome->restarts = registry_restarts();
+	welcome->signature = layout_signature();
+	snprintf(welcome->version, sizeof(welcome->version), "%s", MPD_VERSION);
+	snprintf(welcome->engine, sizeof(welcome->engine), "%s", loop_engine());
+	if (hello->flags & HELLO_IS_OBSERVER) {
+		/* No roster: to close any descriptor of it would free the process's own byte. */
+		ctl_become_observer(conn);
+		return 0;
+	}
+	if (hello->signature != layout_signature())
+		return -EPROTO;
+	reply->fds = (struct wire_fds){ .count = 1, .fd = { reaper_roster() } };
+	return 0;
+}
+
+/* 1 to 63 bytes, then zeros to the end; no slash, no control characters. */
+static bool is_name(const char name[static NAME_BYTES])
+{
+	size_t length = strnlen(name, NAME_BYTES);
+
+	if (length == 0 || length == NAME_BYTES)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)name[i] < 32 || name[i] == 127 || name[i] == '/')
+			return false;
+	for (size_t i = length; i < NAME_BYTES; i++)
+		if (name[i])
+			return false;
+	return true;
+}
+
+static void fill_opened(const struct segment *segment, bool must_format,
+			struct proto_opened *opened)
+{
+	const struct registry_record *record = segment->record;
+
+	*opened = (struct proto_opened){ .segment = record->number,
+					 .generation = record->generation,
+					 .size_bytes = record->size_bytes,
+					 .max_clients = record->max_clients,
+					 .max_threads = record->max_threads,
+					 .must_format = must_format };
+}
+
+static int hand_out(struct segment *segment, struct reply *reply)
+{
+	fill_opened(segment, false, reply->body);
+	reply->fds = (struct wire_fds){ .count = 1, .fd = { segment->fd } };
+	return 0;
+}
+
+static int appoint(struct conn *conn, struct segment *segment, struct reply *reply)
+{
+	segment->formatter = conn;
+	fill_opened(segment, true, reply->body);
+	reply->fds = (struct wire_fds){ .count = 1, .fd = { segment->fd } };
+	return 0;
+}
+
+static int open_new(struct conn *conn, const struct proto_open *open, struct reply *reply)
+{
+	struct segment *segment;
+	int error;
+
+	if (open->flags & MP_EXISTING)
+		return -ENOENT;
+	error = segment_create(open, conn->uid, &segment);
+	if (error == 0)
+		error = take_hold(conn, segment);
+	if (error == 0)
+		return appoint(conn, segment, reply);
+	if (error == -EDQUOT && segment_find(open->name))
+		segment_check_end(segment_find(open->name));
+	return error;
+}
+
+static void wait_in_line(struct conn *conn, struct segment *segment, uint32_t flags)
+{
+	struct conn **link = &segment->waiters;
+
+	while (*link)
+		link = &(*link)->next_waiter;
+	*link = conn;
+	conn->next_waiter = NULL;
+	conn->waits_for = segment;
+	conn->open_flags = flags;
+}
+
+static void leave_line(struct conn *conn)
+{
+	struct conn **link = &conn->waits_for->waiters;
+
+	while (*link != conn)
+		link = &(*link)->next_waiter;
+	*link = conn->next_waiter;
+	conn->waits_for = NULL;
+}
+
+/* Zero matches whatever there is. */
+static bool is_of_shape(const struct registry_record *record, const struct proto_open *open)
+{
+	uint64_t bytes = (open->size_bytes + GRANULE_BYTES - 1) / GRANULE_BYTES * GRANULE_BYTES;
+
+	return (bytes == 0 || bytes == record->size_bytes) &&
+	       (open->max_clients == 0 || open->max_clients == record->max_clients) &&
+	       (open->max_threads == 0 || open->max_threads == record->max_threads);
+}
+
+static int open_old(struct conn *conn, struct segment *segment, const struct proto_open *open,
+		    struct reply *reply)
+{
+	int error;
+
+	if (open->flags & MP_EXCLUSIVE)
+		return -EEXIST;
+	if (!is_of_shape(segment->record, open))
+		return -EPROTO;
+	if (segment->formatter == conn)
+		return appoint(conn, segment, reply);
+	error = take_hold(conn, segment);
+	if (error < 0)
+		return error;
+	if (open->flags & MP_KEEP)
+		store_relaxed(&segment->record->is_kept, 1);
+	if (segment_is_ready(segment))
+		return hand_out(segment, reply);
+	wait_in_line(conn, segment, open->flags);
+	return REPLY_LATER;
+}
+
+static int handle_OPEN(struct conn *conn, const void *request, struct reply *reply)
+{
+	const struct proto_open *open = request;
+	struct segment *segment;
+
+	if (conn->is_observer)
+		return -EPERM;
+	if (!is_name(open->name) || (open->flags & ~(uint32_t)OPEN_FLAGS_KNOWN) || open->reserved)
+		return -EINVAL;
+	segment = segment_find(open->name);
+	return segment ? open_old(conn, segment, open, reply) : open_new(conn, open, reply);
+}
+
+static void answer_waiter(struct conn *conn, int status, struct segment *segment, bool must_format)
+{
+	struct proto_opened opened = { 0 };
+	struct wire_fds fds = { .count = status == 0, .fd = { segment->fd } };
+
+	leave_line(conn);
+	if (status == 0)
+		fill_opened(segment, must_format, &opened);
+	else
+		drop_hold(conn, segment);
+	ctl_answer_late(conn, PROTO_OPEN, status, &opened, sizeof(opened), &fds);
+}
+
+static void answer_line(struct segment *segment, int status)
+{
+	while (segment->waiters)
+		answer_waiter(segment->waiters, status, segment, false);
+}
+
+/* The formatter is gone: who is next? */
+static void pass_on(struct segment *segment)
+{
+	struct conn *next = segment->waiters;
+	int error = segment_reset(segment);
+
+	log_info("segment '%s' was left half made", segment->record->name);
+	while (next && (next->open_flags & MP_EXISTING))
+		next = next->next_waiter;
+	if (!next || error < 0) {
+		answer_line(segment, error < 0 ? error : -ENOENT);
+		segment_check_end(segment);
+		return;
+	}
+	segment->formatter = next;
+	answer_waiter(next, 0, segment, true);
+}
+
+static int handle_FORMATTED(struct conn *conn, const void *request, struct reply *reply)
+{
+	const struct proto_segment *formatted = request;
+	struct segment *segment = segment_by_number(formatted->segment);
+	int error;
+
+	if (!segment || segment->formatter != conn)
+		return -EPERM;
+	error = segment_accept(segment);
+	if (error == 0) {
+		answer_line(segment, 0);
+		return 0;
+	}
+	log_warning("process %u has formatted '%s' wrongly: %s", conn->pid, segment->record->name,
+		    strerror(-error));
+	drop_hold(conn, segment);
+	pass_on(segment);
+	return error;
+}
+
+static int handle_ATTACHED(struct conn *conn, const void *request, struct reply *reply)
+{
+	const struct proto_attached *attached = request;
+	struct segment *segment = segment_by_number(attached->segment);
+	int error;
+
+	if (!segment)
+		return -ESTALE;
+	if (conn->is_observer || !segment->seg)
+		return -EPERM;
+	error = reaper_watch(&conn->process, conn->fd, conn->pid, segment, attached->client,
+			     attached->generation);
+	if (error == 0)
+		drop_hold(conn, segment);
+	return error;
+}
+
+static int handle_DETACHED(struct conn *conn, const void *request, struct reply *reply)
+{
+	const struct proto_attached *attached = request;
+	struct segment *segment = segment_by_number(attached->segment);
+
+	if (!segment)
+		return -ESTALE;
+	if (!conn->process)
+		return -ENOENT;
+	return reaper_unwatch(conn->process, segment, attached->client, attached->generation);
+}
+
+static int handle_UNLINK(struct conn *conn, const void *request, struct reply *reply)
+{
+	const struct proto_open *open = request;
+	struct segment *segment;
+
+	if (!is_name(open->name))
+		return -EINVAL;
+	if (conn->is_observer)
+		return -EPERM;
+	segment = segment_find(open->name);
+	if (!segment || !segment_is_ready(segment))
+		return -ENOENT;
+	segment_unlink(segment);
+	return 0;
+}
+
+static void fill_listed(const struct segment *segment, struct proto_listed *row)
+{
+	const struct registry_record *record = segment->record;
+
+	*row = (struct proto_listed){ .segment = record->number,
+				      .generation = record->generation,
+				      .size_bytes = record->size_bytes,
+				      .clients = segment->watches,
+				      .flags = load_relaxed(&record->is_kept) ? MP_KEEP : 0,
+				      .uid = record->uid,
+				      .mode = record->mode };
+	memcpy(row->name, record->name, sizeof(row->name));
+}
+
+static int handle_LIST(struct conn *conn, const void *request, struct reply *reply)
+{
+	struct proto_list *list = reply->body;
+	unsigned room = (PROTO_MESSAGE_MAX - 64) / sizeof(struct proto_listed);
+
+	for (unsigned i = 0; i < REGISTRY_RECORDS && list->count < room; i++) {
+		struct segment *segment = segment_at(i);
+
+		if (segment && segment_is_ready(segment))
+			fill_listed(segment, &list->rows[list->count++]);
+	}
+	reply->bytes += list->count * sizeof(struct proto_listed);
+	return 0;
+}
+
+static int handle_OBSERVE(struct conn *conn, const void *request, struct reply *reply)
+{
+	const struct proto_segment *observe = request;
+	struct segment *segment = segment_by_number(observe->segment);
+
+	if (!segment)
+		return -ESTALE;
+	fill_opened(segment, false, reply->body);
+	reply->fds = (struct wire_fds){ .count = 1, .fd = { segment->observer_fd } };
+	return 0;
+}
+
+static const struct request_type types[] = {
+#define MESSAGE(number, name, request, answer, text)                                               \
+	[number] = { #name, sizeof(struct request), sizeof(struct answer), handle_##name },
+	PROTO_MESSAGES
+#undef MESSAGE
+};
+
+const struct request_type *request_type(uint16_t number)
+{
+	return number < ARRAY_LEN(types) && types[number].handle ? &types[number] : NULL;
+}
+
+void requests_conn_ended(struct conn *conn)
+{
+	if (conn->waits_for)
+		leave_line(conn);
+	while (conn->holds) {
+		struct segment *segment = conn->holds->segment;
+
+		drop_hold(conn, segment);
+		if (segment->formatter == conn)
+			pass_on(segment);
+		else
+			segment_check_end(segment);
+	}
+}

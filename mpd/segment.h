@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Living segments: descriptors, map, who keeps them alive. Knows: their beginning, adoption and
+ * end. Does not know: sockets (ctl.h), how clients are watched (reaper.h).
+ *
+ * A segment lives while a connection holds it (opened, not attached yet), a client slot is watched,
+ * or it is kept and has its name.
+ */
+#ifndef MPD_SEGMENT_H
+#define MPD_SEGMENT_H
+
+#include "registry.h"
+
+#include "libshm/proto.h"
+#include "libshm/seg.h"
+
+struct conn;
+
+struct segment {
+	struct registry_record *record; /* NULL: this row is not used */
+	int fd;
+	int observer_fd;
+	struct seg *seg;        /* mapped once it is formatted; NULL before, or if it is corrupt */
+	struct conn *formatter; /* who was told to format it */
+	struct conn *waiters;   /* first in line for it meanwhile (requests.c) */
+	unsigned holds;
+	unsigned watches;
+};
+
+/* Of another mpd's life: everything the registry and the store brought. */
+void segment_adopt_all(void);
+
+int segment_create(const struct proto_open *open, uint32_t uid, struct segment **ret_segment);
+struct segment *segment_find(const char *name);
+struct segment *segment_by_number(uint64_t number);
+unsigned segment_index(const struct segment *segment);
+struct segment *segment_at(unsigned index); /* NULL if that row is not used */
+
+/* Its formatter says it is ready: map it and become its client. 0 or -errno of seg_map. */
+int segment_accept(struct segment *segment);
+
+/* Its formatter died: all zero again. */
+int segment_reset(struct segment *segment);
+
+void segment_unlink(struct segment *segment);
+bool segment_is_ready(const struct segment *segment);
+
+/* End it if nobody needs it any more. Asked whenever a hold or a watch has gone. */
+void segment_check_end(struct segment *segment);
+
+/* Does any segment keep mpd here by itself? */
+bool segment_any_kept(void);
+
+/* Give each descriptor an endpoint's name in /proc: the last part of its path. Grace: how long an
+ * adopted segment waits for its clients. */
+void segment_configure(const char *endpoint, int64_t grace_ns);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One mpd from its first descriptor to its last. Knows: in which order the parts start, when mpd is
+ * unused and how it leaves. Does not know: the command line, the supervisor.
+ */
+#ifndef MPD_SERVE_H
+#define MPD_SERVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct serve_plan {
+	const char *endpoint;
+	bool is_kept;
+	int64_t grace_ns;
+};
+
+/* The exit status. */
+int serve(const struct serve_plan *plan);
+
+#endif

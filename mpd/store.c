@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See store.h. Knows: the message format, LISTEN_FDNAMES. Does not know: how a holder works
+ * (supervise.c is ours).
+ */
+#include "store.h"
+
+#include "log.h"
+
+#include "libshm/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define SEND_TIMEOUT_US 200000 /* a stopped holder must not stop mpd */
+
+struct inherited {
+	char name[STORE_NAME_BYTES];
+	int fd; /* -1: taken */
+};
+
+static struct inherited inherited[STORE_MAX];
+static unsigned inherited_count;
+static int holder = -1;
+
+static int number_of(const char *variable)
+{
+	const char *text = getenv(variable);
+
+	return text ? atoi(text) : 0;
+}
+
+/* The next of "a:b:c"; an absent list gives empty names. */
+static const char *next_name(const char *list, char ret_name[static STORE_NAME_BYTES])
+{
+	size_t length = strcspn(list, ":");
+
+	snprintf(ret_name, STORE_NAME_BYTES, "%.*s", (int)length, list);
+	return list[length] ? list + length + 1 : list + length;
+}
+
+static void take_list(void)
+{
+	const char *names = getenv("LISTEN_FDNAMES");
+	int count = number_of("LISTEN_FDS");
+
+	if (number_of("LISTEN_PID") != (int)getpid() || count < 0)
+		return;
+	if (!names)
+		names = "";
+	for (int i = 0; i < count && i < STORE_MAX; i++) {
+		inherited[i].fd = STORE_FIRST_FD + i;
+		names = next_name(names, inherited[i].name);
+		fcntl(inherited[i].fd, F_SETFD, FD_CLOEXEC);
+		inherited_count++;
+	}
+}
+
+static void set_timeout(int fd)
+{
+	struct timeval timeout = { .tv_usec = SEND_TIMEOUT_US };
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+}
+
+/* systemd's socket: a path, or @ and an abstract name. */
+static int connect_holder(const char *path)
+{
+	struct sockaddr_un address;
+	socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	int error = wire_address(path, &address);
+	int fd;
+
+	if (error < 0)
+		return error;
+	if (path[0] == '@')
+		address.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&address, length) == 0)
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
+/* Our supervisor's end is moved below everything that close_range will close. */
+static int find_holder(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	int passed = number_of(STORE_SOCKET_VARIABLE);
+
+	if (passed >= STORE_FIRST_FD) {
+		fcntl(passed, F_SETFD, FD_CLOEXEC);
+		return passed;
+	}
+	return path ? connect_holder(path) : -1;
+}
+
+/* What the caller of mpd left open would otherwise live as long as mpd. */
+static void close_others(void)
+{
+	unsigned first = STORE_FIRST_FD + inherited_count;
+
+	if (holder >= (int)first) {
+		close_range(first, (unsigned)holder - 1, 0);
+		first = (unsigned)holder + 1;
+	}
+	close_range(first, ~0U, 0);
+}
+
+int store_open(void)
+{
+	take_list();
+	holder = find_holder();
+	if (holder < 0 && getenv("NOTIFY_SOCKET"))
+		log_warning("NOTIFY_SOCKET cannot be reached: %s", strerror(-holder));
+	close_others();
+	if (holder >= 0)
+		set_timeout(holder);
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	unsetenv(STORE_SOCKET_VARIABLE);
+	return 0;
+}
+
+void store_close(void)
+{
+	if (holder >= 0)
+		close(holder);
+	holder = -1;
+}
+
+static int take(struct inherited *row)
+{
+	int fd = row->fd;
+
+	row->fd = -1;
+	return fd;
+}
+
+/* They are asked for about in the order in which they were stored: begin where the last was. */
+int store_take(const char *name)
+{
+	static unsigned latest;
+
+	for (unsigned i = 0; i < inherited_count; i++) {
+		unsigned at = (latest + i) % inherited_count;
+
+		if (inherited[at].fd < 0 || strcmp(inherited[at].name, name) != 0)
+			continue;
+		latest = at;
+		return take(&inherited[at]);
+	}
+	return -1;
+}
+
+int store_take_any(const char **ret_name)
+{
+	for (unsigned i = 0; i < inherited_count; i++) {
+		if (inherited[i].fd < 0)
+			continue;
+		*ret_name = inherited[i].name;
+		return take(&inherited[i]);
+	}
+	return -1;
+}
+
+static void send_to_holder(const char *text, const struct wire_fds *fds)
+{
+	int error;
+
+	if (holder < 0)
+		return;
+	error = wire_send(holder, text, strlen(text), fds);
+	if (error == 0)
+		return;
+	log_warning("the supervisor does not answer (%s): %.*s", strerror(-error),
+		    (int)strcspn(text, "\n"), text);
+	if (error != -EAGAIN)
+		store_close(); /* it is gone: we go on without */
+}
+
+void store_put(const char *name, int fd, int fd2)
+{
+	struct wire_fds fds = { .count = fd2 < 0 ? 1 : 2, .fd = { fd, fd2 } };
+	char text[96];
+
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0\n", name);
+	send_to_holder(text, &fds);
+}
+
+void store_forget(const char *name)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s\n", name);
+	send_to_holder(text, NULL);
+}
+
+void store_say(const char *state)
+{
+	send_to_holder(state, NULL);
+}
