@@ -1,24 +1,37 @@
 /* SPDX-License-Identifier: MIT
  *
- * This process as a client of mpd. Knows: connecting, spawning, attaching, forks, detaching.
- * Does not know: objects.
+ * This process as a client of its segments. Knows: attaching, forks, detaching.
+ * Does not know: objects, packets (connection.h).
  */
 #ifndef LIBSHM_CLIENT_H
 #define LIBSHM_CLIENT_H
 
+#include "connection.h"
 #include "seg.h"
 
 #include <libshm/segment.h>
+
+/* One connection of this process for each endpoint it uses. */
+struct client_endpoint {
+	struct connection connection;
+	unsigned segments; /* of this process */
+	struct client_endpoint *next;
+};
 
 struct mp_segment {
 	struct seg *seg; /* first: object_seg() reads it; what objects use */
 	unsigned users;  /* opens of this process */
 	uint64_t number; /* mpd's */
-	char endpoint[108];
+	struct client_endpoint *endpoint;
+	char client_name[NAME_BYTES];
+	uint32_t parent; /* client slot that started this process */
 	struct mp_segment *next;
 };
 
 /* In a child of mp_process_start: attach now and be known under that name. 0 or -errno. */
-int client_join_as_child(mp_segment *segment, const char *name, uint32_t parent_slot);
+int client_join_as_child(mp_segment *segment, const char *name, uint32_t parent);
+
+/* The end of a child of mp_process_start: detach from everything this process is attached to. */
+void client_leave_all(void);
 
 #endif

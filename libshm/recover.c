@@ -189,6 +189,16 @@ void recover_client(struct seg *seg, uint32_t client, uint32_t generation)
 	recover_audit(seg);
 }
 
+void recover_own_exit(struct seg *seg)
+{
+	uint32_t client = seg->client, generation = seg->client_generation;
+
+	seg->client = SLOT_NONE; /* from here on we are nobody: nothing may be taken any more */
+	if (slot_mark_dead(seg, client, generation))
+		sweep_client(seg, client, generation);
+	recover_audit(seg);
+}
+
 void recover_thread(struct seg *seg, uint32_t thread, uint64_t who)
 {
 	uint64_t word = load_acquire(&seg->threads[thread].word);

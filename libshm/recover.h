@@ -32,6 +32,9 @@ bool sweep_is_current(const struct sweep *sweep);
  * other slot that was left DEAD, then audit. */
 void recover_client(struct seg *seg, uint32_t client, uint32_t generation);
 
+/* This process leaves: its slot is swept like a dead one's, by itself, as its last act. */
+void recover_own_exit(struct seg *seg);
+
 /* A thread of a living process ends: its locks are marked DIED. Its slot is freed by the caller. */
 void recover_thread(struct seg *seg, uint32_t thread, uint64_t who);
 

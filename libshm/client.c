@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * This process as a client of its segments. Knows: attaching, forks, detaching.
+ * Does not know: objects, packets (connection.h).
+ *
+ *   attach   roster byte locked - client slot - mpd told to watch it
+ *   fork     nothing; the child's first call makes it a client of its own (self.c calls join)
+ *   detach   threads' slots - own slot swept like a dead one's - mpd told - memory unmapped
+ *
+ * Killed anywhere in attach: a slot whose pid is gone, swept as any other. A forked child that
+ * cannot reach mpd still takes part: its peers watch its pid.
+ */
+#include "client.h"
+
+#include "explain.h"
+#include "object.h"
+#include "recover.h"
+#include "self.h"
+#include "slot.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct mp_segment *segments;
+static struct client_endpoint *endpoints;
+static uint64_t endpoints_epoch;
+
+static int join_after_fork(struct seg *seg);
+
+static const struct seg_hooks hooks = {
+	.client_died = recover_client,
+	.join_after_fork = join_after_fork,
+	.thread_ended = recover_thread,
+};
+
+static void lock_process(void)
+{
+	if (endpoints_epoch != self_fork_epoch() + 1 && endpoints_epoch != 0)
+		pthread_mutex_init(&mutex, NULL); /* the parent's holder does not exist here */
+	pthread_mutex_lock(&mutex);
+}
+
+/* A forked child inherits its parent's sockets: while it keeps one open, mpd would not see the
+ * parent hang up. Its own connection is made when it is needed. */
+static void leave_parents_connections(void)
+{
+	struct client_endpoint *endpoint;
+
+	if (endpoints_epoch == self_fork_epoch() + 1)
+		return;
+	for (endpoint = endpoints_epoch ? endpoints : NULL; endpoint; endpoint = endpoint->next) {
+		connection_hang_up(&endpoint->connection);
+		endpoint->connection.roster_byte = 0; /* locks are not inherited */
+	}
+	endpoints_epoch = self_fork_epoch() + 1; /* 0 means: none yet */
+}
+
+/* --- endpoints --- */
+
+static bool is_same_endpoint(const struct client_endpoint *endpoint, const char *wish)
+{
+	char path[108];
+
+	for (unsigned i = 0; wire_endpoint(wish, i, path); i++)
+		if (strcmp(path, endpoint->connection.endpoint) == 0)
+			return true;
+	return false;
+}
+
+static int get_endpoint(const char *wish, bool may_spawn, struct client_endpoint **ret_endpoint)
+{
+	struct client_endpoint *endpoint;
+	int result;
+
+	leave_parents_connections();
+	for (endpoint = endpoints; endpoint; endpoint = endpoint->next)
+		if (is_same_endpoint(endpoint, wish)) {
+			*ret_endpoint = endpoint;
+			return 0;
+		}
+	endpoint = calloc(1, sizeof *endpoint);
+	if (!endpoint)
+		return explain(-ENOMEM, "no memory for a connection");
+	result = connection_open(&endpoint->connection, wish, may_spawn);
+	if (result < 0) {
+		connection_close(&endpoint->connection);
+		free(endpoint);
+		return result;
+	}
+	endpoint->next = endpoints;
+	endpoints = endpoint;
+	*ret_endpoint = endpoint;
+	return 0;
+}
+
+static void drop_endpoint_if_unused(struct client_endpoint *endpoint)
+{
+	struct client_endpoint **link = &endpoints;
+
+	if (endpoint->segments > 0)
+		return;
+	while (*link != endpoint)
+		link = &(*link)->next;
+	*link = endpoint->next;
+	connection_close(&endpoint->connection);
+	free(endpoint);
+}
+
+/* --- attaching --- */
+
+static void default_name(char name[static NAME_BYTES])
+{
+	snprintf(name, NAME_BYTES, "%.*s", NAME_BYTES - 1, program_invocation_short_name);
+}
+
+/* The client before us in slot order watched another neighbour until now: wake its sleepers, so
+ * that they choose again. */
+static void tell_watcher(struct seg *seg)
+{
+	uint32_t high = seg_threads_high(seg);
+
+	for (uint32_t thread = SLOT_FIRST; thread < high; thread++) {
+		uint64_t word = load_acquire(&seg->threads[thread].word);
+
+		if (thread_word_state(word) == SLOT_LIVE &&
+		    load_acquire(&seg->threads[thread].record_count) > 0 &&
+		    slot_next_live(seg, thread_word_client(word)) == seg->client)
+			wait_ring(seg, thread);
+	}
+}
+
+static struct proto_attached identity(const struct mp_segment *segment)
+{
+	return (struct proto_attached){ .segment = segment->number,
+					.client = segment->seg->client,
+					.generation = segment->seg->client_generation };
+}
+
+static int tell_attached(struct mp_segment *segment)
+{
+	struct proto_attached attached = identity(segment);
+	struct proto_empty empty;
+	int result = connection_ask(&segment->endpoint->connection, PROTO_ATTACHED, &attached,
+				    sizeof attached, &empty, sizeof empty, NULL);
+
+	return result < 0 ? explain(result, "mpd does not accept this process in segment '%s'",
+				    segment->seg->name)
+			  : 0;
+}
+
+static int claim_slot(struct mp_segment *segment)
+{
+	struct seg *seg = segment->seg;
+	struct connection *connection = &segment->endpoint->connection;
+	int error;
+
+	error = slot_claim_client(seg, connection->roster_byte, segment->client_name,
+				  segment->parent, &seg->client, &seg->client_generation);
+	if (error < 0)
+		return explain(error, "segment '%s' takes no more than %u processes", seg->name,
+			       seg->at.max_clients - SLOT_FIRST);
+	seg->roster_fd = connection->roster_fd;
+	seg->roster_byte = connection->roster_byte;
+	seg->fork_epoch = self_fork_epoch();
+	tell_watcher(seg);
+	return 0;
+}
+
+static void copy_holds(struct seg *seg)
+{
+	for (uint32_t i = 0; i < seg->at.max_objects; i++)
+		if (seg->open_counts[i])
+			or_seqcst(&seg_touched(seg, seg->client)[i / 64], UINT64_C(1) << (i % 64));
+}
+
+static struct mp_segment *segment_of(const struct seg *seg)
+{
+	struct mp_segment *segment = segments;
+
+	while (segment && segment->seg != seg)
+		segment = segment->next;
+	return segment;
+}
+
+/* Called with self.c's fork mutex; the child has one thread here. */
+static int join_after_fork(struct seg *seg)
+{
+	struct mp_segment *segment = segment_of(seg);
+	uint32_t parent = seg->client;
+	struct proto_attached attached;
+	int error;
+
+	if (!segment)
+		return -EPERM;
+	lock_process();
+	leave_parents_connections();
+	pthread_mutex_unlock(&mutex);
+	pthread_mutex_init(&seg->mutex, NULL);
+	self_drop_inherited(seg);
+	if (!segment->parent)
+		segment->parent = parent;
+	connection_resume(&segment->endpoint->connection);
+	error = claim_slot(segment);
+	if (error < 0)
+		return error;
+	copy_holds(seg);
+	attached = identity(segment);
+	/* Not waited for: mpd may be stopped, and peers watch the pid as well. */
+	connection_post(&segment->endpoint->connection, PROTO_ATTACHED, &attached, sizeof attached);
+	return 0;
+}
+
+int client_join_as_child(mp_segment *segment, const char *name, uint32_t parent)
+{
+	struct self *me;
+
+	segment->parent = parent;
+	snprintf(segment->client_name, sizeof segment->client_name, "%s", name);
+	return self_get(segment->seg, &me);
+}
+
+/* --- opening --- */
+
+static int check_segment_name(const char *name)
+{
+	size_t length = name ? strlen(name) : 0;
+
+	if (length == 0)
+		return explain(-EINVAL, "a segment needs a name");
+	if (length >= NAME_BYTES)
+		return explain(-ENAMETOOLONG, "the segment's name has %zu bytes, at most %d", length,
+			       NAME_BYTES - 1);
+	return 0;
+}
+
+static int format(struct mp_segment *segment, const struct proto_opened *opened, int fd,
+		  const char *name)
+{
+	struct proto_segment formatted = { .segment = opened->segment };
+	struct proto_empty empty;
+	struct seg_geometry plan;
+	int result = seg_plan(opened->size_bytes, opened->max_clients, opened->max_threads, &plan);
+
+	if (result == 0)
+		result = seg_format(fd, name, opened->generation, &plan);
+	if (result < 0)
+		return explain(result, "segment '%s' of %llu bytes could not be made", name,
+			       (unsigned long long)opened->size_bytes);
+	return connection_ask(&segment->endpoint->connection, PROTO_FORMATTED, &formatted,
+			      sizeof formatted, &empty, sizeof empty, NULL);
+}
+
+static int explain_open(int error, const char *name)
+{
+	switch (error) {
+	case -ENOENT:
+		return explain(error, "no segment '%s'", name);
+	case -EEXIST:
+		return explain(error, "a segment '%s' exists already", name);
+	case -EPROTO:
+		return explain(error, "segment '%s' has another size or limits", name);
+	case -EPERM:
+		return explain(error, "segment '%s' belongs to another user", name);
+	case -EDQUOT:
+		return explain(error, "segment '%s' is over the quota", name);
+	default:
+		return explain(error, "segment '%s' could not be opened", name);
+	}
+}
+
+/* Ask mpd for the segment's memory; formats it when told to. */
+static int obtain(struct mp_segment *segment, const char *name,
+		  const struct mp_segment_opts *opts, int *ret_fd)
+{
+	struct proto_open request = { .size_bytes = opts->size_bytes,
+				      .max_clients = opts->max_clients,
+				      .max_threads = opts->max_sleepers,
+				      .mode = opts->mode,
+				      .gid = opts->gid,
+				      .flags = opts->flags };
+	struct wire_fds fds = { 0 };
+	struct proto_opened opened;
+	int result;
+
+	snprintf(request.name, sizeof request.name, "%s", name);
+	result = connection_ask(&segment->endpoint->connection, PROTO_OPEN, &request,
+				sizeof request, &opened, sizeof opened, &fds);
+	if (result == 0 && fds.count != 1)
+		result = -EPROTO;
+	if (result < 0) {
+		wire_close_fds(&fds);
+		return explain_open(result, name);
+	}
+	segment->number = opened.segment;
+	result = opened.must_format ? format(segment, &opened, fds.fd[0], name) : 0;
+	if (result < 0)
+		close(fds.fd[0]);
+	*ret_fd = fds.fd[0];
+	return result;
+}
+
+static int map_and_attach(struct mp_segment *segment, int fd, const char *name,
+			  const struct mp_segment_opts *opts)
+{
+	struct seg *seg;
+	int result = seg_map(fd, false, &seg);
+
+	if (result < 0) {
+		close(fd);
+		return explain(result, "segment '%s' cannot be mapped: another layout, or damaged",
+			       name);
+	}
+	segment->seg = seg;
+	seg->hooks = &hooks;
+	seg->is_interruptible = opts->flags & MP_INTERRUPTIBLE;
+	snprintf(seg->name, sizeof seg->name, "%s", name);
+	result = claim_slot(segment);
+	if (result == 0)
+		result = tell_attached(segment);
+	if (result < 0)
+		segment->seg = seg_unmap(seg);
+	return result;
+}
+
+static int open_new(const char *name, const struct mp_segment_opts *opts,
+		    struct client_endpoint *endpoint, struct mp_segment **ret_segment)
+{
+	struct mp_segment *segment = calloc(1, sizeof *segment);
+	int fd = -1, result;
+
+	if (!segment)
+		return explain(-ENOMEM, "no memory for a handle");
+	segment->endpoint = endpoint;
+	segment->users = 1;
+	if (opts->client_name)
+		snprintf(segment->client_name, NAME_BYTES, "%s", opts->client_name);
+	else
+		default_name(segment->client_name);
+	result = obtain(segment, name, opts, &fd);
+	if (result == 0)
+		result = map_and_attach(segment, fd, name, opts);
+	if (result < 0) {
+		free(segment);
+		return result;
+	}
+	endpoint->segments++;
+	segment->next = segments;
+	segments = segment;
+	*ret_segment = segment;
+	return 0;
+}
+
+static struct mp_segment *find_open(const char *name, const struct client_endpoint *endpoint)
+{
+	struct mp_segment *segment = segments;
+
+	while (segment &&
+	       (segment->endpoint != endpoint || strcmp(segment->seg->name, name) != 0))
+		segment = segment->next;
+	return segment;
+}
+
+static int open_locked(const char *name, const struct mp_segment_opts *opts,
+		       mp_segment **ret_segment)
+{
+	struct client_endpoint *endpoint;
+	struct mp_segment *segment;
+	int result = get_endpoint(opts->endpoint, !(opts->flags & MP_NO_SPAWN), &endpoint);
+
+	if (result < 0)
+		return result;
+	segment = find_open(name, endpoint);
+	if (segment && (opts->flags & MP_EXCLUSIVE))
+		return explain_open(-EEXIST, name);
+	if (segment) {
+		segment->users++;
+		*ret_segment = segment;
+		return 0;
+	}
+	result = open_new(name, opts, endpoint, ret_segment);
+	drop_endpoint_if_unused(endpoint);
+	return result;
+}
+
+int mp_segment_open(const char *name, const struct mp_segment_opts *opts,
+		    mp_segment **ret_segment)
+{
+	static const struct mp_segment_opts defaults;
+	int result = check_segment_name(name);
+
+	if (result < 0)
+		return result;
+	lock_process();
+	result = open_locked(name, opts ? opts : &defaults, ret_segment);
+	pthread_mutex_unlock(&mutex);
+	return result;
+}
+
+/* --- leaving --- */
+
+static void forget(struct mp_segment *segment)
+{
+	struct mp_segment **link = &segments;
+
+	while (*link != segment)
+		link = &(*link)->next;
+	*link = segment->next;
+}
+
+static void leave(struct mp_segment *segment)
+{
+	struct seg *seg = segment->seg;
+	struct client_endpoint *endpoint = segment->endpoint;
+	struct proto_attached mine = identity(segment);
+
+	/* In a forked child that never used the segment, nothing here is ours to give back. */
+	if (seg->fork_epoch == self_fork_epoch()) {
+		self_forget_all(seg);
+		recover_own_exit(seg);
+		connection_post(&endpoint->connection, PROTO_DETACHED, &mine, sizeof mine);
+	}
+	seg_unmap(seg);
+	endpoint->segments--;
+	drop_endpoint_if_unused(endpoint);
+	free(segment);
+}
+
+mp_segment *mp_segment_close(mp_segment *segment)
+{
+	if (!segment)
+		return NULL;
+	lock_process();
+	leave_parents_connections();
+	if (--segment->users == 0) {
+		forget(segment);
+		leave(segment);
+	}
+	pthread_mutex_unlock(&mutex);
+	return NULL;
+}
+
+void client_leave_all(void)
+{
+	lock_process();
+	leave_parents_connections();
+	while (segments) {
+		struct mp_segment *segment = segments;
+
+		forget(segment);
+		leave(segment);
+	}
+	pthread_mutex_unlock(&mutex);
+}
+
+static int unlink_locked(const char *name)
+{
+	struct proto_open request = { .flags = 0 };
+	struct client_endpoint *endpoint;
+	struct proto_empty empty;
+	int result = get_endpoint(NULL, false, &endpoint);
+
+	if (result < 0)
+		return result;
+	snprintf(request.name, sizeof request.name, "%s", name);
+	result = connection_ask(&endpoint->connection, PROTO_UNLINK, &request, sizeof request,
+				&empty, sizeof empty, NULL);
+	drop_endpoint_if_unused(endpoint);
+	return result < 0 ? explain_open(result, name) : 0;
+}
+
+int mp_segment_unlink(const char *name)
+{
+	int result = check_segment_name(name);
+
+	if (result < 0)
+		return result;
+	lock_process();
+	result = unlink_locked(name);
+	pthread_mutex_unlock(&mutex);
+	return result;
+}

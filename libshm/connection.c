@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A conversation with mpd. Knows: connecting, requests and answers, coming back after a restart.
+ * Does not know: segments' memory, how an mpd is started (spawn.c).
+ */
+#include "connection.h"
+
+#include "clock.h"
+#include "explain.h"
+#include "spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+/* A started mpd answers within some milliseconds; a busy machine may take longer. */
+#define SPAWN_PATIENCE_NS INT64_C(5000000000)
+#define SPAWN_RETRY_NS INT64_C(2000000)
+/* OPEN waits for the one who formats the segment. */
+#define ANSWER_PATIENCE_S 10
+#define ROSTER_ATTEMPTS_MAX 4096
+
+static int dial(const char *path, int socket_flags)
+{
+	struct timeval patience = { .tv_sec = ANSWER_PATIENCE_S };
+	struct sockaddr_un address;
+	int result = wire_address(path, &address);
+	int fd;
+
+	if (result < 0)
+		return result;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | socket_flags, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+		result = -errno;
+		close(fd);
+		return result;
+	}
+	return fd;
+}
+
+static int send_request(struct connection *connection, enum proto_type type, const void *request,
+			size_t bytes)
+{
+	uint8_t packet[sizeof(struct proto_head) + 512];
+	struct proto_head head = { .magic = PROTO_MAGIC,
+				   .version = PROTO_VERSION,
+				   .type = (uint16_t)type,
+				   .bytes = (uint32_t)(sizeof head + bytes),
+				   .serial = ++connection->serial };
+
+	if (bytes > sizeof packet - sizeof head)
+		return -EINVAL;
+	memcpy(packet, &head, sizeof head);
+	memcpy(packet + sizeof head, request, bytes);
+	return wire_send(connection->socket, packet, sizeof head + bytes, NULL);
+}
+
+static int receive_answer(struct connection *connection, void *answer, size_t bytes,
+			  struct wire_fds *ret_fds)
+{
+	uint8_t packet[PROTO_MESSAGE_MAX];
+	struct proto_head head;
+	struct wire_fds fds = { 0 };
+	int got = wire_receive(connection->socket, packet, sizeof packet, &fds);
+
+	if (got <= 0)
+		return got < 0 ? got : -EPIPE;
+	memset(&head, 0, sizeof head);
+	memcpy(&head, packet, (size_t)got < sizeof head ? (size_t)got : sizeof head);
+	if (head.magic != PROTO_MAGIC || head.serial != connection->serial ||
+	    (head.status >= 0 && bytes > (size_t)got - sizeof head))
+		head.status = -EPROTO;
+	if (head.status >= 0 && answer)
+		memcpy(answer, packet + sizeof head, bytes);
+	if (head.status >= 0 && ret_fds)
+		*ret_fds = fds;
+	else
+		wire_close_fds(&fds);
+	return head.status;
+}
+
+/* Any byte that nobody else holds will do: the offset need not exist in the file. */
+static int lock_roster_byte(struct connection *connection)
+{
+	uint64_t byte = connection->roster_byte;
+
+	for (uint64_t attempt = 0; attempt < ROSTER_ATTEMPTS_MAX; attempt++) {
+		struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+
+		if (!byte)
+			byte = ((uint64_t)getpid() << 20 | attempt) + 1;
+		lock.l_start = (off_t)byte;
+		if (fcntl(connection->roster_fd, F_SETLK, &lock) == 0) {
+			connection->roster_byte = byte;
+			return 0;
+		}
+		if (errno != EAGAIN && errno != EACCES)
+			return -errno;
+		byte = 0; /* a process of another pid namespace has the same number */
+	}
+	return -ENOSPC;
+}
+
+void connection_hang_up(struct connection *connection)
+{
+	if (connection->socket >= 0)
+		close(connection->socket);
+	connection->socket = -1;
+	connection->unread = 0;
+}
+
+int connection_post(struct connection *connection, enum proto_type type, const void *request,
+		    size_t request_bytes)
+{
+	int result = connection->socket < 0
+			     ? -EPIPE
+			     : send_request(connection, type, request, request_bytes);
+
+	if (result == 0)
+		connection->unread++;
+	return result;
+}
+
+/* Answers come in order: those of posts first. */
+static int read_past_posts(struct connection *connection)
+{
+	uint8_t packet[PROTO_MESSAGE_MAX];
+	struct wire_fds fds;
+	int got;
+
+	for (; connection->unread > 0; connection->unread--) {
+		fds.count = 0;
+		got = wire_receive(connection->socket, packet, sizeof packet, &fds);
+		if (got <= 0)
+			return got < 0 ? got : -EPIPE;
+		wire_close_fds(&fds);
+	}
+	/* A welcome's roster descriptor was closed, and with it our lock dropped. */
+	return lock_roster_byte(connection);
+}
+
+static int ask_once(struct connection *connection, enum proto_type type, const void *request,
+		    size_t request_bytes, void *answer, size_t answer_bytes,
+		    struct wire_fds *ret_fds)
+{
+	int result = connection->socket < 0 ? -EPIPE : 0;
+
+	if (result == 0 && connection->unread > 0)
+		result = read_past_posts(connection);
+	if (result == 0)
+		result = send_request(connection, type, request, request_bytes);
+	return result < 0 ? result : receive_answer(connection, answer, answer_bytes, ret_fds);
+}
+
+static int say_hello(struct connection *connection)
+{
+	struct proto_hello hello = { .pid = (uint32_t)getpid(), .signature = layout_signature() };
+	struct proto_welcome welcome;
+	struct wire_fds fds = { 0 };
+	int result = ask_once(connection, PROTO_HELLO, &hello, sizeof hello, &welcome,
+			      sizeof welcome, &fds);
+
+	if (result < 0)
+		return result;
+	if (fds.count != 1 || welcome.signature != layout_signature()) {
+		wire_close_fds(&fds);
+		return -EPROTO;
+	}
+	if (connection->roster_fd < 0)
+		connection->roster_fd = fds.fd[0];
+	else
+		close(fds.fd[0]);
+	/* Closing any descriptor of the roster drops the lock on all of them: take it again. That
+	 * the byte was free for a moment proves nothing while our pid lives. */
+	return lock_roster_byte(connection);
+}
+
+static int connect_to(struct connection *connection, const char *path)
+{
+	int fd = dial(path, 0);
+	int result;
+
+	if (fd < 0)
+		return fd;
+	connection->socket = fd;
+	connection->unread = 0;
+	result = say_hello(connection);
+	if (result < 0) {
+		connection_hang_up(connection);
+		return result;
+	}
+	if (connection->endpoint != path)
+		snprintf(connection->endpoint, sizeof connection->endpoint, "%s", path);
+	return 0;
+}
+
+static bool is_nobody_there(int error)
+{
+	return error == -ENOENT || error == -ECONNREFUSED || error == -ENOTDIR ||
+	       error == -EPIPE || error == -ECONNRESET;
+}
+
+static int connect_anywhere(struct connection *connection, const char *endpoint)
+{
+	char path[108];
+	int result = -ECONNREFUSED;
+
+	for (unsigned i = 0; wire_endpoint(endpoint, i, path); i++) {
+		result = connect_to(connection, path);
+		if (result == 0 || !is_nobody_there(result))
+			return result;
+	}
+	return result;
+}
+
+/* Where a private mpd would live: what was asked for, or the user's own place. */
+static int private_path(const char *endpoint, char path[static 108])
+{
+	const char *wish = endpoint ? endpoint : getenv("MP_ENDPOINT");
+
+	if (wish && *wish)
+		return wire_endpoint(endpoint, 0, path) ? 0 : -EINVAL;
+	return wire_private_endpoint(path);
+}
+
+static int spawn_and_connect(struct connection *connection, const char *endpoint)
+{
+	int64_t patience_ends = clock_now_ns() + SPAWN_PATIENCE_NS;
+	char path[108];
+	int result = private_path(endpoint, path);
+
+	if (result < 0)
+		return explain(result, "no place for a private mpd; set MP_ENDPOINT to a socket path");
+	result = spawn_mpd(path);
+	while (result == 0 && (result = connect_to(connection, path)) < 0) {
+		if (!is_nobody_there(result) || clock_now_ns() > patience_ends)
+			break;
+		clock_sleep_ns(SPAWN_RETRY_NS);
+		result = 0;
+	}
+	return result;
+}
+
+int connection_open(struct connection *connection, const char *endpoint, bool may_spawn)
+{
+	int result;
+
+	*connection = (struct connection){ .socket = -1, .roster_fd = -1 };
+	result = connect_anywhere(connection, endpoint);
+	if (is_nobody_there(result) && may_spawn)
+		result = spawn_and_connect(connection, endpoint);
+	if (result == -EPROTO)
+		return explain(result, "mpd speaks another version of the protocol or layout; "
+				       "restart it or install matching versions");
+	if (is_nobody_there(result))
+		return explain(-ECONNREFUSED, "no mpd answers%s",
+			       may_spawn ? " and none could be started" : " and none may be started");
+	return result < 0 ? explain(result, "mpd cannot be reached") : 0;
+}
+
+void connection_resume(struct connection *connection)
+{
+	struct proto_hello hello = { .pid = (uint32_t)getpid(), .signature = layout_signature() };
+	int fd;
+
+	lock_roster_byte(connection);
+	if (connection->socket >= 0)
+		return;
+	fd = dial(connection->endpoint, SOCK_NONBLOCK);
+	if (fd < 0)
+		return;
+	fcntl(fd, F_SETFL, 0);
+	connection->socket = fd;
+	connection->unread = 0;
+	connection_post(connection, PROTO_HELLO, &hello, sizeof hello);
+}
+
+void connection_close(struct connection *connection)
+{
+	connection_hang_up(connection);
+	if (connection->roster_fd >= 0)
+		close(connection->roster_fd);
+	connection->roster_fd = -1;
+	connection->roster_byte = 0;
+}
+
+int connection_ask(struct connection *connection, enum proto_type type, const void *request,
+		   size_t request_bytes, void *answer, size_t answer_bytes,
+		   struct wire_fds *ret_fds)
+{
+	int64_t patience_ends = clock_now_ns() + SPAWN_PATIENCE_NS;
+	int result = ask_once(connection, type, request, request_bytes, answer, answer_bytes,
+			      ret_fds);
+
+	if (!is_nobody_there(result))
+		return result;
+	connection_hang_up(connection);
+	/* Its supervisor brings it back within milliseconds. */
+	while ((result = connect_to(connection, connection->endpoint)) < 0) {
+		if (!is_nobody_there(result) || clock_now_ns() > patience_ends)
+			return explain(-ECONNREFUSED, "mpd is gone");
+		clock_sleep_ns(SPAWN_RETRY_NS);
+	}
+	return ask_once(connection, type, request, request_bytes, answer, answer_bytes, ret_fds);
+}

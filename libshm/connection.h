@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A conversation with mpd. Knows: connecting, starting a private mpd, requests and answers, coming
+ * back after mpd was restarted. Does not know: segments' memory.
+ */
+#ifndef LIBSHM_CONNECTION_H
+#define LIBSHM_CONNECTION_H
+
+#include "proto.h"
+#include "wire.h"
+
+struct connection {
+	int socket;
+	int roster_fd;       /* ours, kept as long as the process lives in any segment */
+	uint64_t roster_byte; /* of it, locked while this process lives: proof of life */
+	uint32_t serial;
+	uint32_t unread; /* answers to posts, read before the next one that is waited for */
+	char endpoint[108];
+};
+
+/* Connect and say HELLO; starts an mpd where none answers unless told not to.
+ * 0, -ECONNREFUSED, -EPROTO (another version), -errno. */
+int connection_open(struct connection *connection, const char *endpoint, bool may_spawn);
+/* In a forked child: a connection of its own, without waiting for mpd, which may be stopped. What
+ * fails is tried again by the next request; the roster's byte is taken in any case. */
+void connection_resume(struct connection *connection);
+void connection_close(struct connection *connection);
+
+/* Close the socket, keep the roster. */
+void connection_hang_up(struct connection *connection);
+
+/* A request whose answer nobody waits for. 0 or -errno. */
+int connection_post(struct connection *connection, enum proto_type type, const void *request,
+		    size_t request_bytes);
+
+/* One request and its answer. Connects again, once, when mpd was restarted in between.
+ * `answer` may be NULL. The answer's status, or -errno. */
+int connection_ask(struct connection *connection, enum proto_type type, const void *request,
+		   size_t request_bytes, void *answer, size_t answer_bytes,
+		   struct wire_fds *ret_fds);
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Child processes: start, join, end. Knows: fork, pidfds, exit codes, lineage names.
+ * Does not know: what a child's death means for shared objects (recover.c, mpd).
+ *
+ * A child is reaped here by its pid alone, never by a wait for any child: children that the
+ * application owns are not touched.
+ */
+#include "client.h"
+#include "clock.h"
+#include "explain.h"
+#include "seg.h"
+
+#include <libshm/process.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct mp_process {
+	pid_t pid;
+	int pidfd;
+	bool has_ended;
+	bool is_unknown; /* somebody else reaped it: its code is lost */
+	int exitcode;
+	pthread_mutex_t mutex;
+	char name[NAME_BYTES];
+	struct mp_process *next; /* of those nobody joins by name */
+};
+
+static pthread_mutex_t orphans_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct mp_process *orphans; /* started without a handle */
+static atom32 started;
+static char lineage[NAME_BYTES]; /* "1:2" in the second child of the first child */
+
+/* Note the end once. The pid stays ours until it is reaped, so it cannot mean another process. */
+static void reap(struct mp_process *process)
+{
+	int status = 0;
+	pid_t got;
+
+	if (process->has_ended)
+		return;
+	got = waitpid(process->pid, &status, WNOHANG);
+	if (got == 0 || (got < 0 && errno != ECHILD))
+		return;
+	process->has_ended = true;
+	process->is_unknown = got < 0;
+	process->exitcode = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void free_process(struct mp_process *process)
+{
+	if (process->pidfd >= 0)
+		close(process->pidfd);
+	pthread_mutex_destroy(&process->mutex);
+	free(process);
+}
+
+static void reap_orphans(void)
+{
+	struct mp_process **link = &orphans;
+
+	pthread_mutex_lock(&orphans_mutex);
+	while (*link) {
+		struct mp_process *process = *link;
+
+		reap(process);
+		if (!process->has_ended) {
+			link = &process->next;
+			continue;
+		}
+		*link = process->next;
+		free_process(process);
+	}
+	pthread_mutex_unlock(&orphans_mutex);
+}
+
+static void adopt_orphan(struct mp_process *process)
+{
+	pthread_mutex_lock(&orphans_mutex);
+	process->next = orphans;
+	orphans = process;
+	pthread_mutex_unlock(&orphans_mutex);
+}
+
+static void make_name(char name[static NAME_BYTES], const struct mp_process_opts *opts)
+{
+	unsigned number = add_relaxed(&started, 1) + 1;
+
+	if (opts && opts->name)
+		snprintf(name, NAME_BYTES, "%.*s", NAME_BYTES - 1, opts->name);
+	else
+		snprintf(name, NAME_BYTES, "Process-%.*s%s%u", 40, lineage, *lineage ? ":" : "",
+			 number);
+}
+
+static void close_stdin(void)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		close(null);
+	}
+}
+
+/* The numbers of the name become the prefix of its children's. */
+static void inherit_lineage(const char *name)
+{
+	const char *dash = strrchr(name, '-');
+
+	snprintf(lineage, sizeof lineage, "%s", dash ? dash + 1 : name);
+	store_relaxed(&started, 0);
+	pthread_mutex_init(&orphans_mutex, NULL);
+	orphans = NULL; /* the parent's children are not ours */
+}
+
+/* In the child. Reports 0 or -errno to the parent, runs the function, never returns. */
+static _Noreturn void child(mp_segment *segment, const char *name, uint32_t parent, int report,
+			    int (*fn)(void *arg), void *arg)
+{
+	int error, code;
+
+	close_stdin();
+	inherit_lineage(name);
+	error = client_join_as_child(segment, name, parent);
+	if (write(report, &error, sizeof error) < 0 || error < 0)
+		_exit(1);
+	close(report);
+	code = fn(arg);
+	fflush(NULL);
+	client_leave_all();
+	_exit(code);
+}
+
+static int pidfd_of(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd >= 0)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Wait for the child's word that it is attached. */
+static int await_report(int report)
+{
+	int error = -ECHILD;
+	ssize_t got;
+
+	do
+		got = read(report, &error, sizeof error);
+	while (got < 0 && errno == EINTR);
+	return got == (ssize_t)sizeof error ? error : -ECHILD;
+}
+
+static int fork_child(mp_segment *segment, struct mp_process *process, int (*fn)(void *arg),
+		      void *arg)
+{
+	uint32_t parent = segment->seg->client;
+	int report[2], error;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return -errno;
+	fflush(NULL); /* else what is buffered would be written twice */
+	process->pid = fork();
+	if (process->pid == 0) {
+		close(report[0]);
+		child(segment, process->name, parent, report[1], fn, arg);
+	}
+	error = process->pid < 0 ? -errno : 0;
+	close(report[1]);
+	if (error == 0) {
+		process->pidfd = pidfd_of(process->pid);
+		error = await_report(report[0]);
+	}
+	close(report[0]);
+	return error;
+}
+
+int mp_process_start(mp_segment *segment, const struct mp_process_opts *opts,
+		     int (*fn)(void *arg), void *arg, mp_process **ret_process)
+{
+	struct mp_process *process;
+	int error;
+
+	if (!segment || !fn)
+		return explain(-EINVAL, "a child needs a segment and a function");
+	reap_orphans();
+	process = calloc(1, sizeof *process);
+	if (!process)
+		return explain(-ENOMEM, "no memory for a child's handle");
+	process->pidfd = -1;
+	pthread_mutex_init(&process->mutex, NULL);
+	make_name(process->name, opts);
+	error = fork_child(segment, process, fn, arg);
+	if (error < 0) {
+		explain(error, "child '%s' could not be started", process->name);
+		if (process->pid > 0)
+			waitpid(process->pid, NULL, 0);
+		free_process(process);
+		return error;
+	}
+	if (ret_process)
+		*ret_process = process;
+	else
+		adopt_orphan(process);
+	return 0;
+}
+
+static bool has_ended(struct mp_process *process)
+{
+	bool ended;
+
+	pthread_mutex_lock(&process->mutex);
+	reap(process);
+	ended = process->has_ended;
+	pthread_mutex_unlock(&process->mutex);
+	return ended;
+}
+
+/* Until its pidfd is readable or the deadline: 0, -ETIMEDOUT, -EINTR. */
+static int wait_for_end(struct mp_process *process, int64_t deadline_ns)
+{
+	struct pollfd end = { .fd = process->pidfd, .events = POLLIN };
+	struct timespec left, *timeout = NULL;
+	int result;
+
+	if (deadline_ns != DEADLINE_NEVER) {
+		int64_t ns = deadline_ns - clock_now_ns();
+
+		if (ns <= 0)
+			return -ETIMEDOUT;
+		left = (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+		timeout = &left;
+	}
+	result = ppoll(&end, 1, timeout, NULL);
+	if (result < 0)
+		return errno == EINTR ? 0 : -errno;
+	return 0;
+}
+
+int mp_process_join(mp_process *process, int64_t timeout)
+{
+	int64_t deadline_ns = clock_deadline_ns(timeout);
+	int result = 0;
+
+	while (!has_ended(process)) {
+		if (timeout <= 0)
+			return explain_plain(-EAGAIN, "the process is still running");
+		if (result < 0)
+			return explain(result, "process '%s' (%d) is still running", process->name,
+				       (int)process->pid);
+		result = wait_for_end(process, deadline_ns);
+	}
+	return process->is_unknown ? explain(-ECHILD, "process '%s' was reaped by somebody else",
+					     process->name)
+				   : 0;
+}
+
+int mp_process_exitcode(mp_process *process, int *ret_exitcode)
+{
+	if (!has_ended(process))
+		return explain_plain(-EBUSY, "the process is still running");
+	if (process->is_unknown)
+		return explain_plain(-ECHILD, "the process was reaped by somebody else");
+	*ret_exitcode = process->exitcode;
+	return 0;
+}
+
+int mp_process_is_alive(mp_process *process)
+{
+	return !has_ended(process);
+}
+
+/* Under the mutex that reaping takes, so the pid cannot have become another's. */
+static int send_signal(struct mp_process *process, int number)
+{
+	int result = 0;
+
+	pthread_mutex_lock(&process->mutex);
+	reap(process);
+	if (!process->has_ended && kill(process->pid, number) < 0)
+		result = -errno;
+	pthread_mutex_unlock(&process->mutex);
+	return result < 0 ? explain(result, "process '%s' could not be signalled", process->name) : 0;
+}
+
+int mp_process_terminate(mp_process *process)
+{
+	return send_signal(process, SIGTERM);
+}
+
+int mp_process_kill(mp_process *process)
+{
+	return send_signal(process, SIGKILL);
+}
+
+int mp_process_pid(const mp_process *process)
+{
+	return (int)process->pid;
+}
+
+int mp_process_fd(const mp_process *process)
+{
+	return process->pidfd >= 0 ? process->pidfd : -ENOSYS;
+}
+
+const char *mp_process_name(const mp_process *process)
+{
+	return process->name;
+}
+
+mp_process *mp_process_close(mp_process *process)
+{
+	if (!process)
+		return NULL;
+	if (!has_ended(process)) {
+		explain(-EBUSY, "process '%s' is still running; join it first", process->name);
+		return process;
+	}
+	free_process(process);
+	return NULL;
+}
