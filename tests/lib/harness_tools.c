@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #define MPD_LEAVES_MS 8000
+#define LOOK_MS 10
+#define CONNECT_MS 1000
 
 /* What harness_fork hands to the child's own cmocka run. */
 struct child_work {
@@ -125,17 +127,18 @@ static bool is_refused(void *arg)
 	return result < 0;
 }
 
-/* A connection keeps mpd awake a little, so ask seldom. */
+/* mpd takes its socket along when it leaves; one that was killed leaves it behind. A connection
+ * keeps mpd awake a little, so ask that way seldom. */
 static bool wait_refused(struct harness_endpoint *endpoint)
 {
-	int64_t deadline_ns = harness_now_ns() + INT64_C(1000000) * MPD_LEAVES_MS;
-
-	while (!is_refused(endpoint)) {
-		if (harness_now_ns() > deadline_ns)
-			return false;
-		harness_sleep_ms(20);
+	for (unsigned ms = 0; ms < MPD_LEAVES_MS; ms += LOOK_MS) {
+		if (access(endpoint->socket, F_OK) < 0)
+			return true;
+		if (ms % CONNECT_MS == 0 && is_refused(endpoint))
+			return true;
+		harness_sleep_ms(LOOK_MS);
 	}
-	return true;
+	return is_refused(endpoint);
 }
 
 static void remove_directory(const char *directory)
