@@ -269,7 +269,8 @@ static int measure_granules(const struct observe_copy *copy, uint64_t *ret_granu
 		}
 		length = block_word_len(words[at - first]);
 		length = length ? length : 1;
-		length = length < copy->at.granule_count - at ? length : copy->at.granule_count - at;
+		if (length > copy->at.granule_count - at)
+			length = copy->at.granule_count - at;
 		if (block_word_state(words[at - first]) != BLOCK_FREE)
 			used += length;
 		at += length;

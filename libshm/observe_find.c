@@ -340,9 +340,10 @@ static int ask_candidates(struct mp_observer *observer)
 {
 	int64_t deadline_ns = clock_now_ns() +
 		(observer->is_silent ? ANSWER_OF_SILENT_NS : ANSWER_NS);
+	const char *given = observer->is_given ? observer->given : NULL;
 	char path[108];
 
-	for (unsigned i = 0; wire_endpoint(observer->is_given ? observer->given : NULL, i, path); i++) {
+	for (unsigned i = 0; wire_endpoint(given, i, path); i++) {
 		int result;
 
 		name_endpoint(observer, path);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the conversation with mpd and the scan without it share: the observer's list of segments.
+ * What the conversation with mpd and the scan without it share. Knows: the observer's list of
+ * segments. Does not know: how one is found.
  */
 #ifndef LIBSHM_OBSERVE_FIND_H
 #define LIBSHM_OBSERVE_FIND_H

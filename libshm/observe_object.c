@@ -230,13 +230,14 @@ static void fill_queue(struct observe_copy *copy, struct shm_queue *queue,
 		       const struct observe_object *object, struct mp_observed_queue *row)
 {
 	uint32_t capacity = load_relaxed(&queue->capacity);
+	uint64_t at = object->offset;
 
 	row->id = object->id;
 	row->capacity = capacity < QUEUE_CAPACITY_MAX ? capacity : QUEUE_CAPACITY_MAX;
 	row->message_bytes = load_relaxed(&queue->message_bytes);
 	row->is_closed = load_relaxed(&queue->closed) != 0;
-	row->blocked_getters = count_waiting(copy, &queue->readable, object->offset | WAIT_READABLE);
-	row->blocked_putters = count_waiting(copy, &queue->writable, object->offset | WAIT_WRITABLE);
+	row->blocked_getters = count_waiting(copy, &queue->readable, at | WAIT_READABLE);
+	row->blocked_putters = count_waiting(copy, &queue->writable, at | WAIT_WRITABLE);
 	row->gets = position_count(load_relaxed(&queue->head), row->capacity);
 	row->puts = position_count(load_relaxed(&queue->tail), row->capacity);
 	row->depth = queue_depth(copy, queue, row);

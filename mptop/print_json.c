@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One sample as one JSON object on one line. Knows: the names of the members, which are a contract
+ * with scripts (docs/observing.md). Does not know: escapes and commas (json.c).
+ */
+#include "json.h"
+#include "print.h"
+
+#include <time.h>
+
+#define FORMAT_VERSION 1
+
+/* Waking and sleeping of one process, or of all. */
+static void put_sleeps(struct json *json, const struct process_row *row)
+{
+	json_open(json, "sleeps", '{');
+	json_unsigned(json, "uring", row->sleeps_uring);
+	json_unsigned(json, "futex", row->sleeps_futex);
+	json_unsigned(json, "wakeups", row->wakeups);
+	json_unsigned(json, "spurious", row->spurious);
+	json_unsigned(json, "rings", row->rings);
+	json_unsigned(json, "handed_on", row->handed_on);
+	json_unsigned(json, "spins_won", row->spins_won);
+	json_close(json, '}');
+}
+
+static void put_process(struct json *json, const struct process_row *row)
+{
+	const struct mp_observed_process *process = row->process;
+	char state[2] = { process->state, '\0' };
+
+	json_open(json, NULL, '{');
+	json_unsigned(json, "slot", process->slot);
+	json_unsigned(json, "pid", process->pid);
+	json_unsigned(json, "parent_slot", process->parent_slot);
+	json_string(json, "name", process->name);
+	json_string(json, "state", state);
+	json_bool(json, "is_dead", row->is_gone);
+	json_signed(json, "age_ns", process->age_ns);
+	json_signed(json, "dead_ns", process->dead_ns);
+	json_unsigned(json, "threads", row->thread_count);
+	json_unsigned(json, "waiting", row->waiting_count);
+	json_bool(json, "in_cycle", row->is_in_cycle);
+	json_unsigned(json, "redelivered", process->redelivered);
+	json_unsigned(json, "recovered", process->recovered);
+	put_sleeps(json, row);
+	json_number(json, "sleeps_per_s", row->sleeps_per_s);
+	json_close(json, '}');
+}
+
+static void put_name(struct json *json, const char *key, const struct mp_snapshot *snapshot,
+		     uint64_t id)
+{
+	struct text text = { 0 };
+
+	model_add_object(&text, snapshot, id);
+	json_string(json, key, text.bytes);
+}
+
+static void put_waits(struct json *json, const struct mp_snapshot *snapshot,
+		      const struct mp_observed_thread *thread)
+{
+	json_open(json, "waits_for", '[');
+	for (unsigned i = 0; thread->is_waiting && i < 6 && thread->waits_for[i]; i++) {
+		json_open(json, NULL, '{');
+		json_unsigned(json, "id", thread->waits_for[i]);
+		put_name(json, "name", snapshot, thread->waits_for[i]);
+		json_unsigned(json, "condition", thread->waits_condition[i]);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+}
+
+static void put_thread(struct json *json, const struct mp_snapshot *snapshot,
+		       const struct mp_observed_thread *thread)
+{
+	json_open(json, NULL, '{');
+	json_unsigned(json, "slot", thread->slot);
+	json_unsigned(json, "process_slot", thread->process_slot);
+	json_unsigned(json, "tid", thread->tid);
+	json_string(json, "name", thread->name);
+	json_string(json, "engine", thread->engine);
+	json_bool(json, "is_waiting", thread->is_waiting);
+	json_bool(json, "is_asleep", thread->is_asleep);
+	json_signed(json, "waiting_ns", thread->waiting_ns);
+	put_waits(json, snapshot, thread);
+	json_open(json, "holds", '[');
+	for (unsigned i = 0; i < thread->held_count; i++)
+		json_unsigned(json, NULL, thread->holds[i]);
+	json_close(json, ']');
+	json_unsigned(json, "sleeps_uring", thread->sleeps_uring);
+	json_unsigned(json, "sleeps_futex", thread->sleeps_futex);
+	json_unsigned(json, "wakeups", thread->wakeups);
+	json_unsigned(json, "spurious", thread->spurious);
+	json_unsigned(json, "rings", thread->rings);
+	json_close(json, '}');
+}
+
+static void put_lock(struct json *json, const struct lock_row *row)
+{
+	const struct mp_observed_lock *lock = row->lock;
+
+	json_open(json, NULL, '{');
+	json_unsigned(json, "id", lock->id);
+	json_string(json, "name", lock->name);
+	json_string(json, "kind", lock->kind);
+	json_unsigned(json, "owner_thread", lock->owner_thread);
+	json_unsigned(json, "owner_slot", lock->owner_process);
+	json_unsigned(json, "owner_pid", row->owner ? row->owner->pid : 0);
+	json_unsigned(json, "waiters", lock->waiters);
+	json_signed(json, "longest_wait_ns", row->longest_wait_ns);
+	json_signed(json, "held_ns", lock->held_ns);
+	json_unsigned(json, "depth", lock->depth);
+	json_unsigned(json, "site", lock->site);
+	json_bool(json, "died", lock->is_died);
+	json_bool(json, "poisoned", lock->is_poisoned);
+	json_bool(json, "unlinked", lock->is_unlinked);
+	json_bool(json, "in_cycle", row->is_in_cycle);
+	json_unsigned(json, "grants", lock->grants);
+	json_unsigned(json, "contended", lock->contended);
+	json_unsigned(json, "deaths", lock->deaths);
+	json_unsigned(json, "wait_ns", lock->wait_ns);
+	json_number(json, "acquires_per_s", row->acquires_per_s);
+	json_close(json, '}');
+}
+
+static void put_queue(struct json *json, const struct queue_row *row)
+{
+	const struct mp_observed_queue *queue = row->queue;
+
+	json_open(json, NULL, '{');
+	json_unsigned(json, "id", queue->id);
+	json_string(json, "name", queue->name);
+	json_unsigned(json, "depth", queue->depth);
+	json_unsigned(json, "capacity", queue->capacity);
+	json_unsigned(json, "message_bytes", queue->message_bytes);
+	json_bool(json, "closed", queue->is_closed);
+	json_bool(json, "unlinked", queue->is_unlinked);
+	json_unsigned(json, "blocked_putters", queue->blocked_putters);
+	json_unsigned(json, "blocked_getters", queue->blocked_getters);
+	json_unsigned(json, "leased", queue->leased);
+	json_unsigned(json, "puts", queue->puts);
+	json_unsigned(json, "gets", queue->gets);
+	json_unsigned(json, "redelivered", queue->redelivered);
+	json_unsigned(json, "skipped", queue->skipped);
+	json_unsigned(json, "full_waits", queue->full_waits);
+	json_unsigned(json, "empty_waits", queue->empty_waits);
+	json_number(json, "puts_per_s", row->puts_per_s);
+	json_number(json, "gets_per_s", row->gets_per_s);
+	json_close(json, '}');
+}
+
+static void put_step(struct json *json, const struct mp_snapshot *snapshot,
+		     const struct mp_observed_step *step)
+{
+	const struct mp_observed_process *process = model_process(snapshot, step->process);
+	const struct mp_observed_thread *thread = model_thread(snapshot, step->thread);
+
+	json_open(json, NULL, '{');
+	json_unsigned(json, "process_slot", step->process);
+	json_unsigned(json, "pid", process ? process->pid : 0);
+	json_string(json, "process", process ? process->name : "");
+	json_unsigned(json, "thread", step->thread);
+	json_unsigned(json, "tid", thread ? thread->tid : 0);
+	json_unsigned(json, "lock_id", step->lock);
+	put_name(json, "lock", snapshot, step->lock);
+	json_close(json, '}');
+}
+
+static void put_cycle(struct json *json, const struct mp_snapshot *snapshot,
+		      const struct mp_observed_cycle *cycle)
+{
+	struct text text = { 0 };
+
+	json_open(json, NULL, '{');
+	json_signed(json, "age_ns", cycle->age_ns);
+	json_unsigned(json, "members", cycle->members);
+	model_add_cycle(&text, snapshot, cycle, "->");
+	json_string(json, "text", text.bytes);
+	json_open(json, "steps", '[');
+	for (uint32_t i = 0; i < cycle->length; i++)
+		put_step(json, snapshot, &cycle->steps[i]);
+	json_close(json, ']');
+	json_close(json, '}');
+}
+
+static void put_rows(struct json *json, const struct model *model,
+		     const struct mp_snapshot *snapshot)
+{
+	json_open(json, "processes", '[');
+	for (unsigned i = 0; i < model->process_count; i++)
+		if (model->processes[i].snapshot == snapshot)
+			put_process(json, &model->processes[i]);
+	json_close(json, ']');
+	json_open(json, "threads", '[');
+	for (uint32_t i = 0; i < snapshot->thread_count; i++)
+		put_thread(json, snapshot, &snapshot->threads[i]);
+	json_close(json, ']');
+	json_open(json, "locks", '[');
+	for (unsigned i = 0; i < model->lock_count; i++)
+		if (model->locks[i].snapshot == snapshot)
+			put_lock(json, &model->locks[i]);
+	json_close(json, ']');
+	json_open(json, "queues", '[');
+	for (unsigned i = 0; i < model->queue_count; i++)
+		if (model->queues[i].snapshot == snapshot)
+			put_queue(json, &model->queues[i]);
+	json_close(json, ']');
+	json_open(json, "cycles", '[');
+	for (uint32_t i = 0; i < snapshot->cycle_count; i++)
+		put_cycle(json, snapshot, &snapshot->cycles[i]);
+	json_close(json, ']');
+}
+
+static void put_segment(struct json *json, const struct model *model, const struct segment_row *row)
+{
+	const struct mp_snapshot *snapshot = row->snapshot;
+
+	json_open(json, NULL, '{');
+	json_string(json, "name", row->name);
+	json_string(json, "error", row->error < 0 ? mp_strerror(row->error) : "");
+	if (snapshot) {
+		json_unsigned(json, "generation", snapshot->generation);
+		json_bool(json, "is_torn", snapshot->is_torn);
+		json_unsigned(json, "size_bytes", snapshot->size_bytes);
+		json_unsigned(json, "committed_bytes", snapshot->committed_bytes);
+		json_unsigned(json, "used_bytes", snapshot->used_bytes);
+		json_unsigned(json, "free_bytes", snapshot->free_bytes);
+		json_unsigned(json, "sweeps", snapshot->sweeps);
+		json_unsigned(json, "deaths", snapshot->deaths);
+		json_unsigned(json, "audits", snapshot->audits);
+		put_rows(json, model, snapshot);
+	}
+	json_close(json, '}');
+}
+
+static void put_mpd(struct json *json, const struct model *model)
+{
+	const struct mp_endpoint_info *info = &model->info;
+	struct text text = { 0 };
+
+	json_open(json, "mpd", '{');
+	json_bool(json, "alive", info->is_mpd_alive);
+	json_unsigned(json, "pid", info->mpd_pid);
+	json_string(json, "version", info->mpd_version);
+	json_string(json, "engine", info->mpd_engine);
+	json_signed(json, "age_ns", info->mpd_age_ns);
+	json_unsigned(json, "restarts", info->mpd_restarts);
+	model_add_mpd(&text, model);
+	json_string(json, "message", text.bytes);
+	json_close(json, '}');
+}
+
+static void put_totals(struct json *json, const struct model *model)
+{
+	struct process_row total = { 0 };
+
+	for (unsigned i = 0; i < model->process_count; i++) {
+		const struct process_row *row = &model->processes[i];
+
+		total.sleeps_uring += row->sleeps_uring;
+		total.sleeps_futex += row->sleeps_futex;
+		total.wakeups += row->wakeups;
+		total.spurious += row->spurious;
+		total.rings += row->rings;
+		total.handed_on += row->handed_on;
+		total.spins_won += row->spins_won;
+	}
+	json_open(json, "totals", '{');
+	json_unsigned(json, "processes", model->process_count);
+	json_unsigned(json, "cycles", model->cycle_count);
+	put_sleeps(json, &total);
+	json_number(json, "puts_per_s", model->puts_per_s);
+	json_number(json, "gets_per_s", model->gets_per_s);
+	json_close(json, '}');
+}
+
+static void put_finding(struct json *json, const struct finding *finding)
+{
+	json_open(json, NULL, '{');
+	json_string(json, "severity", severity_name(finding->severity));
+	json_signed(json, "age_ns", finding->age_ns);
+	json_string(json, "object", finding->object);
+	json_string(json, "kind", finding->kind);
+	json_string(json, "what", finding->what);
+	json_string(json, "who", finding->who);
+	json_close(json, '}');
+}
+
+void print_json(FILE *out, const struct model *model)
+{
+	struct json json = { .out = out };
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	json_open(&json, NULL, '{');
+	json_unsigned(&json, "v", FORMAT_VERSION);
+	json_number(&json, "ts", (double)now.tv_sec + (double)now.tv_nsec / 1e9);
+	json_number(&json, "interval_s", model->interval_s);
+	json_string(&json, "endpoint", model->info.endpoint);
+	put_mpd(&json, model);
+	put_totals(&json, model);
+	json_open(&json, "segments", '[');
+	for (unsigned i = 0; i < model->segment_count; i++)
+		put_segment(&json, model, &model->segments[i]);
+	json_close(&json, ']');
+	json_open(&json, "findings", '[');
+	for (unsigned i = 0; i < model->finding_count; i++)
+		put_finding(&json, &model->findings[i]);
+	json_close(&json, ']');
+	json_close(&json, '}');
+	putc('\n', out);
+	fflush(out);
+}
