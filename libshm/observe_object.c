@@ -14,6 +14,7 @@
 #include <libshm/lock.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,7 +149,7 @@ static void fill_lock(struct observe_copy *copy, struct observe_segment *segment
 
 	object->owner = lock_word_owner(word);
 	row->id = object->id;
-	memcpy(row->kind, lock_kind_name(load_relaxed(&lock->kind)), sizeof("recursive"));
+	snprintf(row->kind, sizeof(row->kind), "%s", lock_kind_name(load_relaxed(&lock->kind)));
 	row->waiters = count_waiting(copy, &lock->waiters, object->offset | WAIT_ACQUIRABLE);
 	row->is_died = (word & LOCK_DIED) != 0;
 	row->is_poisoned = (word & LOCK_POISON) != 0;
