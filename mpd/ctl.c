@@ -26,6 +26,7 @@ static struct conn *free_conns;
 static int listen_fd;
 static loop_id listen_source;
 static struct loop_timer pause_timer;
+static int64_t latest_accept_ns;
 static bool is_system;
 static void (*notify_changed)(void);
 
@@ -44,10 +45,11 @@ unsigned ctl_client_count(void)
 	return clients;
 }
 
-void ctl_become_observer(struct conn *conn)
+void ctl_greet(struct conn *conn, bool is_observer)
 {
-	conn->is_observer = true;
-	clients--;
+	conn->is_greeted = true;
+	conn->is_observer = is_observer;
+	clients += !is_observer;
 	notify_changed();
 }
 
@@ -58,8 +60,7 @@ static void end(struct conn *conn)
 	if (conn->process)
 		reaper_connection_ended(conn->process);
 	close(conn->fd);
-	if (!conn->is_observer)
-		clients--;
+	clients -= conn->is_greeted && !conn->is_observer;
 	*conn = (struct conn){ .fd = -1, .next_free = free_conns };
 	free_conns = conn;
 	notify_changed();
@@ -72,8 +73,8 @@ static void drop(struct conn *conn, const char *why)
 }
 
 /* The body stands in `answer` already. */
-static int send_answer(struct conn *conn, uint16_t type, uint32_t serial, int status, size_t bytes,
-		       const struct wire_fds *fds)
+static int send_answer(struct conn *conn, uint16_t type, uint32_t serial, int status,
+		       size_t bytes, const struct wire_fds *fds)
 {
 	answer.head = (struct proto_head){ .magic = PROTO_MAGIC, .version = PROTO_VERSION,
 					   .type = type, .serial = serial, .status = status,
@@ -85,7 +86,7 @@ void ctl_answer_late(struct conn *conn, uint16_t type, int status, const void *b
 		     const struct wire_fds *fds)
 {
 	memcpy(answer.bytes + sizeof(answer.head), body, bytes);
-	/* A failure shows as the end of the connection: nothing is freed under the caller's feet. */
+	/* A failure shows as the end of the connection: nothing is freed under the caller. */
 	if (send_answer(conn, type, conn->serial, status, bytes, fds) < 0)
 		shutdown(conn->fd, SHUT_RDWR);
 	conn->waits_for = NULL;
@@ -216,16 +217,16 @@ static void begin(int fd)
 	}
 	conn = take_conn();
 	if (!conn) {
-		log_warning("process %d is refused: %d connections", (int)peer.pid, CONNECTIONS_MAX);
+		log_warning("process %d is refused: %d connections", (int)peer.pid,
+			    CONNECTIONS_MAX);
 		close(fd);
 		return;
 	}
 	*conn = (struct conn){ .fd = fd, .pid = (uint32_t)peer.pid, .uid = peer.uid };
-	clients++;
+	latest_accept_ns = clock_now_ns();
 	conn->source = loop_add(fd, POLLIN, readable, conn);
 	if (!conn->source)
 		drop(conn, "there is no room in the event loop");
-	notify_changed();
 }
 
 static void resume(void *arg, unsigned events)
@@ -233,24 +234,29 @@ static void resume(void *arg, unsigned events)
 	loop_change(&listen_source, POLLIN);
 }
 
-void ctl_accept(void)
+/* Nobody is left in the queue, or there is no room for him. */
+static void stop_accepting(int error)
+{
+	if (error == EAGAIN)
+		return;
+	log_error("no connection can be accepted: %s", strerror(error));
+	loop_change(&listen_source, 0);
+	loop_timer_set(&pause_timer, clock_now_ns() + PAUSE_NS);
+}
+
+int64_t ctl_accept(void)
 {
 	for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
 		int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0) {
 			begin(fd);
-			continue;
+		} else if (errno != EINTR && errno != ECONNABORTED) {
+			stop_accepting(errno);
+			break;
 		}
-		if (errno == EINTR || errno == ECONNABORTED)
-			continue;
-		if (errno != EAGAIN) {
-			log_error("no connection can be accepted: %s", strerror(errno));
-			loop_change(&listen_source, 0);
-			loop_timer_set(&pause_timer, clock_now_ns() + PAUSE_NS);
-		}
-		return;
 	}
+	return latest_accept_ns;
 }
 
 static void somebody_knocks(void *arg, unsigned events)

@@ -38,12 +38,12 @@ struct conn {
 /* `changed`: a connection ended or began. 0 or -errno. */
 int ctl_open(int listen_fd, bool is_system, void (*changed)(void));
 
-/* Accept whoever is in the queue. */
-void ctl_accept(void);
+/* Accept whoever is in the queue; the time when somebody last was. */
+int64_t ctl_accept(void);
 
-/* Connections that keep mpd here: all but observers. */
+/* Connections that keep mpd here: those that have said HELLO, but for observers. */
 unsigned ctl_client_count(void);
-void ctl_become_observer(struct conn *conn);
+void ctl_greet(struct conn *conn, bool is_observer);
 
 /* Answer a request that waited, and go on reading. */
 void ctl_answer_late(struct conn *conn, uint16_t type, int status, const void *body, size_t bytes,

@@ -157,7 +157,7 @@ void doctor_begin(struct segment *segment)
 	look_timer.fn = look;
 	if (begun++ == 0)
 		look_timer.deadline_ns = DEADLINE_NEVER;
-	/* The first look finds what was asked for while nobody was here, then waits for the bell. */
+	/* The first looks find what was asked for while nobody was here. */
 	begin_attention(segment);
 }
 

@@ -122,7 +122,7 @@ loop_id loop_add_word(atom32 *word, uint32_t value, loop_fn *fn, void *arg)
 	return 0;
 }
 
-/* A new number: an event of the old wish that is under way already is not taken for the new one's. */
+/* A new number: an event of the old wish, under way already, is not taken for the new one's. */
 void loop_change(loop_id *id, unsigned events)
 {
 	struct source *source = find(*id);

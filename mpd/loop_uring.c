@@ -32,7 +32,8 @@ static int check_opcodes(void)
 static int uring_open(void)
 {
 	struct io_uring_params params = {
-		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
+		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			 IORING_SETUP_CQSIZE,
 		.cq_entries = COMPLETION_ENTRIES,
 	};
 	int error = io_uring_queue_init_params(RING_ENTRIES, &ring, &params);

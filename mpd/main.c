@@ -52,8 +52,8 @@ static int print_help(FILE *to)
 	fprintf(to, "usage: mpd [OPTION]...\n"
 		    "The daemon of libshm: hands out shared memory, notices deaths, repairs.\n\n");
 #define OPTION(field, name, argument, text)                                                        \
-	fprintf(to, "  --%s %-*s %s\n", name, 13 - (int)strlen(name), (argument) ? (argument) : "", \
-		text);
+	fprintf(to, "  --%s %-*s %s\n", name, 13 - (int)strlen(name),                              \
+		(argument) ? (argument) : "", text);
 #include "options.h"
 #undef OPTION
 	return to == stderr ? 2 : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * mpd's command line: OPTION(field, "name", "ARGUMENT" or NULL, "what it does"). The only list of
- * options; the parser and --help are made from it.
+ * mpd's command line: OPTION(field, "name", "ARGUMENT" or NULL, "what it does"). Knows: every
+ * option there is; the parser and --help are made from it. Does not know: what they do.
  */
 OPTION(endpoint, "endpoint", "PATH", "serve this socket; else $MP_ENDPOINT, else the user's own")
 OPTION(is_foreground, "foreground", NULL, "stay attached to the terminal and log to stderr")

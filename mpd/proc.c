@@ -21,8 +21,9 @@ static bool is_line_of(const char *line, const struct stat *file)
 	unsigned device_major, device_minor;
 	unsigned long long inode;
 
-	return sscanf(line, "%*x-%*x %*s %*x %x:%x %llu", &device_major, &device_minor, &inode) == 3 &&
-	       inode == file->st_ino && device_major == major(file->st_dev) &&
+	if (sscanf(line, "%*x-%*x %*s %*x %x:%x %llu", &device_major, &device_minor, &inode) != 3)
+		return false;
+	return inode == file->st_ino && device_major == major(file->st_dev) &&
 	       device_minor == minor(file->st_dev);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What mpd must still know after kill -9: names and shapes of segments, in a memory file of its own.
- * Knows: records and how they are committed. Does not know: descriptors, clients.
+ * What mpd must still know after kill -9: names and shapes of segments, in a memory file of its
+ * own. Knows: records and how they are committed. Does not know: descriptors, clients.
  *
  *   record   FREE -> NEW -> READY -> NAMELESS -> FREE    (any state may go to FREE)
  *

@@ -84,7 +84,7 @@ static int handle_HELLO(struct conn *conn, const void *request, struct reply *re
 
 	if (hello->flags & ~HELLO_IS_OBSERVER)
 		return REPLY_DROP;
-	conn->is_greeted = true;
+	ctl_greet(conn, hello->flags & HELLO_IS_OBSERVER);
 	welcome->pid = (uint32_t)getpid();
 	welcome->is_system = ctl_is_system();
 	welcome->started_ns = version_started_ns();
@@ -92,11 +92,9 @@ static int handle_HELLO(struct conn *conn, const void *request, struct reply *re
 	welcome->signature = layout_signature();
 	snprintf(welcome->version, sizeof(welcome->version), "%s", MPD_VERSION);
 	snprintf(welcome->engine, sizeof(welcome->engine), "%s", loop_engine());
-	if (hello->flags & HELLO_IS_OBSERVER) {
-		/* No roster: to close any descriptor of it would free the process's own byte. */
-		ctl_become_observer(conn);
+	/* No roster then: to close any descriptor of it would free the process's own byte. */
+	if (hello->flags & HELLO_IS_OBSERVER)
 		return 0;
-	}
 	if (hello->signature != layout_signature())
 		return -EPROTO;
 	reply->fds = (struct wire_fds){ .count = 1, .fd = { reaper_roster() } };

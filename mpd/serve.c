@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #define SYSTEM_ENDPOINT "/run/libshm/mpd.sock"
+#define NEWCOMER_NS INT64_C(10000000)
 #define FIRST_CLIENT_NS INT64_C(3000000000) /* whoever started mpd may be slow to come */
 
 static struct serve_plan plan;
@@ -43,17 +44,21 @@ static bool is_unused(void)
 	return ctl_client_count() == 0 && reaper_is_idle() && !segment_any_kept();
 }
 
+/* Whoever was accepted a moment ago may have his first words under way. */
 static void leave(void *arg, unsigned events)
 {
+	int64_t now = clock_now_ns();
+
 	if (!is_unused() || !endpoint_hide(plan.endpoint))
 		return;
-	ctl_accept();
-	if (is_unused()) {
+	if (now - ctl_accept() > NEWCOMER_NS && is_unused()) {
 		log_info("unused, leaving");
 		loop_stop();
-	} else {
-		endpoint_show(plan.endpoint);
+		return;
 	}
+	endpoint_show(plan.endpoint);
+	if (is_unused())
+		loop_timer_set(&leave_timer, now + NEWCOMER_NS);
 }
 
 static void reconsider(void)

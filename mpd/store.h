@@ -27,7 +27,7 @@ int store_take(const char *name);
 /* The next one handed down and not taken yet, whatever its name; -1: no more. */
 int store_take_any(const char **ret_name);
 
-/* Keep copies of one or two descriptors (fd2 -1: one). Fails softly: a lost supervisor is logged. */
+/* Keep copies of one or two descriptors (fd2 -1: one). A supervisor that is gone is logged. */
 void store_put(const char *name, int fd, int fd2);
 void store_forget(const char *name);
 

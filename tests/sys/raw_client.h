@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A client of mpd that speaks the protocol by itself. Knows: proto.h, wire.h, starting and finding
+ * an mpd. Does not know: libshm's own client, so the two cannot share a mistake.
+ */
+#ifndef TESTS_SYS_RAW_CLIENT_H
+#define TESTS_SYS_RAW_CLIENT_H
+
+#include "harness.h"
+#include "libshm/seg.h"
+#include "libshm/wire.h"
+
+#define RAW_GRACE "150" /* ms, of the mpd that raw_start starts */
+
+struct raw {
+	int socket;
+	uint32_t serial;
+	int roster;
+	struct proto_welcome welcome;
+};
+
+struct raw_segment {
+	struct proto_opened opened;
+	int fd;
+	struct seg *seg; /* NULL until raw_attach */
+	uint32_t client, generation;
+};
+
+/* Start `mpd --supervise` at the test's endpoint with `extra` arguments (NULL: none), and let go of
+ * it as libshm does. */
+void raw_start(const char *extra, const char *value);
+
+/* Connect within 3 s and say HELLO. */
+void raw_connect(struct raw *raw);
+void raw_connect_as_observer(struct raw *raw);
+void raw_close(struct raw *raw);
+
+/* One request and its answer's status; answer may be NULL. */
+int raw_ask(struct raw *raw, enum proto_type type, const void *request, size_t request_bytes,
+	    void *answer, size_t answer_bytes, struct wire_fds *ret_fds);
+void raw_send(struct raw *raw, enum proto_type type, const void *request, size_t bytes);
+int raw_receive(struct raw *raw, void *answer, size_t answer_bytes, struct wire_fds *ret_fds);
+
+int raw_open(struct raw *raw, const char *name, uint64_t size_bytes, uint32_t flags,
+	     struct raw_segment *ret_segment);
+int raw_unlink(struct raw *raw, const char *name);
+unsigned raw_count(struct raw *raw); /* segments in the list */
+
+/* Format what must be formatted and say so. */
+void raw_format(struct raw *raw, struct raw_segment *segment, const char *name);
+
+/* Open, format if told to, map, take a client slot and the roster's byte, say ATTACHED. */
+void raw_attach(struct raw *raw, const char *name, uint32_t flags, struct raw_segment *ret_segment);
+int raw_say_attached(struct raw *raw, const struct raw_segment *segment);
+void raw_forget(struct raw_segment *segment); /* unmap and close, say nothing */
+
+/* The last page of the segment as a place for test data. */
+uint8_t *raw_page(const struct raw_segment *segment);
+
+/* Is that use of the slot over and swept? */
+bool raw_is_swept(void *segment);
+
+pid_t raw_parent_of(pid_t pid);
+unsigned raw_fd_count(pid_t pid);
+uint64_t raw_switches(pid_t pid); /* voluntary context switches */
+unsigned raw_mpd_count(void); /* processes with this endpoint in their arguments */
+
+#endif

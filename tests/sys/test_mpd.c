@@ -1,0 +1,635 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Proves: mpd hands out one memory for a name, notices every kind of death, survives kill -9 of
+ * itself and of its supervisor with all it had, drops who breaks the protocol and nobody else,
+ * costs nothing while nothing happens, and leaves without a trace.
+ */
+#include "raw_client.h"
+
+#include "libshm/recover.h"
+#include "libshm/slot.h"
+
+#include <libshm/base.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define DEATH_SEEN_MS 2000
+#define MPD_KILLS 50
+#define OPENS 500
+#define RACERS 8
+
+/* A child that attaches and then does what `then` says, or sleeps until it is killed. */
+struct actor {
+	int ready[2]; /* it writes its raw_segment here once it is attached */
+	void (*then)(struct raw *raw, struct raw_segment *segment);
+	const char *name;
+	struct raw_segment segment; /* what it wrote; fd and seg are the child's */
+	pid_t pid;
+};
+
+static int act(void *arg)
+{
+	struct actor *actor = arg;
+	struct raw_segment segment;
+	struct raw raw;
+
+	raw_connect(&raw);
+	raw_attach(&raw, actor->name, 0, &segment);
+	assert_int_equal(write(actor->ready[1], &segment, sizeof segment), sizeof segment);
+	if (actor->then)
+		actor->then(&raw, &segment);
+	for (;;)
+		pause();
+	return 0;
+}
+
+static void start_actor(struct actor *actor)
+{
+	assert_int_equal(pipe2(actor->ready, O_CLOEXEC), 0);
+	actor->pid = harness_fork(act, actor);
+	assert_int_equal(read(actor->ready[0], &actor->segment, sizeof actor->segment),
+			 sizeof actor->segment);
+	close(actor->ready[0]);
+	close(actor->ready[1]);
+}
+
+/* The actor's slot, seen through our own map. */
+static struct raw_segment seen_by(const struct raw_segment *own, const struct actor *actor)
+{
+	struct raw_segment theirs = actor->segment;
+
+	theirs.seg = own->seg;
+	return theirs;
+}
+
+static bool is_gone(void *arg)
+{
+	return raw_mpd_count() == 0;
+}
+
+static void two_processes_get_one_memory(void **state)
+{
+	struct actor actor = { .name = "one" };
+	struct raw_segment segment;
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	start_actor(&actor);
+	raw_connect(&raw);
+	raw_attach(&raw, "one", 0, &segment);
+	assert_false(segment.opened.must_format);
+	assert_int_equal(segment.opened.generation, actor.segment.opened.generation);
+	assert_int_not_equal(segment.client, actor.segment.client);
+	assert_int_equal(client_word_pid(slot_client_word(segment.seg, actor.segment.client)),
+			 actor.pid);
+	harness_kill(actor.pid);
+	raw_close(&raw);
+	raw_forget(&segment);
+}
+
+static void killed_client_is_swept(void **state)
+{
+	struct actor actor = { .name = "sweep" };
+	struct raw_segment segment, theirs;
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_attach(&raw, "sweep", 0, &segment);
+	start_actor(&actor);
+	theirs = seen_by(&segment, &actor);
+	assert_false(raw_is_swept(&theirs));
+	harness_kill(actor.pid);
+	assert_true(harness_until(raw_is_swept, &theirs, DEATH_SEEN_MS));
+	assert_int_equal(load_relaxed(&segment.seg->header->death_count), 1);
+	raw_close(&raw);
+	raw_forget(&segment);
+}
+
+static void execute_another_program(struct raw *raw, struct raw_segment *segment)
+{
+	execl("/bin/sleep", "sleep", "60", NULL);
+}
+
+static void client_that_executes_another_program_is_swept(void **state)
+{
+	struct actor actor = { .name = "exec", .then = execute_another_program };
+	struct raw_segment segment, theirs;
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_attach(&raw, "exec", 0, &segment);
+	start_actor(&actor);
+	theirs = seen_by(&segment, &actor);
+	assert_true(harness_until(raw_is_swept, &theirs, DEATH_SEEN_MS));
+	assert_int_equal(kill(actor.pid, 0), 0);
+	harness_kill(actor.pid);
+	raw_close(&raw);
+	raw_forget(&segment);
+}
+
+/* What a program does that closes descriptors it does not know: the roster's byte is free, the
+ * connection has ended, but its threads still use the memory. */
+static void close_everything(struct raw *raw, struct raw_segment *segment)
+{
+	close_range(3, ~0U, 0);
+}
+
+static void client_that_closes_all_descriptors_is_not_declared_dead(void **state)
+{
+	struct actor actor = { .name = "close", .then = close_everything };
+	struct raw_segment segment, theirs;
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_attach(&raw, "close", 0, &segment);
+	start_actor(&actor);
+	theirs = seen_by(&segment, &actor);
+	assert_false(harness_until(raw_is_swept, &theirs, 1500));
+	harness_kill(actor.pid);
+	assert_true(harness_until(raw_is_swept, &theirs, DEATH_SEEN_MS));
+	raw_close(&raw);
+	raw_forget(&segment);
+}
+
+static void next_in_line_formats_when_the_formatter_dies(void **state)
+{
+	struct proto_open open = { .name = "half", .mode = 0600, .gid = -1 };
+	struct wire_fds fds = { 0 };
+	struct raw first, second, third;
+	struct raw_segment segment;
+	struct proto_opened opened;
+	uint8_t byte = 7;
+
+	raw_start(NULL, NULL);
+	raw_connect(&first);
+	raw_connect(&second);
+	raw_connect(&third);
+	assert_int_equal(raw_open(&first, "half", 0, 0, &segment), 0);
+	assert_int_equal(segment.opened.must_format, 1);
+	assert_int_equal(pwrite(segment.fd, &byte, 1, 5000), 1);
+	raw_send(&second, PROTO_OPEN, &open, sizeof open);
+	open.flags = MP_EXISTING;
+	raw_send(&third, PROTO_OPEN, &open, sizeof open);
+	harness_sleep_ms(20);
+	raw_close(&first);
+	assert_int_equal(raw_receive(&second, &opened, sizeof opened, &fds), 0);
+	assert_int_equal(opened.must_format, 1);
+	assert_int_equal(opened.segment, segment.opened.segment);
+	assert_int_equal(pread(fds.fd[0], &byte, 1, 5000), 1);
+	assert_int_equal(byte, 0);
+	/* And nobody is left who may create: the third must hear that there is none. */
+	wire_close_fds(&fds);
+	raw_close(&second);
+	assert_int_equal(raw_receive(&third, &opened, sizeof opened, &fds), -ENOENT);
+	raw_close(&third);
+	raw_forget(&segment);
+}
+
+static void waiting_openers_are_answered_when_it_is_formatted(void **state)
+{
+	struct proto_open open = { .name = "wait", .mode = 0600, .gid = -1 };
+	struct wire_fds fds = { 0 };
+	struct raw_segment segment;
+	struct proto_opened opened;
+	struct raw first, second;
+
+	raw_start(NULL, NULL);
+	raw_connect(&first);
+	raw_connect(&second);
+	assert_int_equal(raw_open(&first, "wait", 0, 0, &segment), 0);
+	raw_send(&second, PROTO_OPEN, &open, sizeof open);
+	assert_int_equal(fcntl(second.socket, F_SETFL, O_NONBLOCK), 0);
+	harness_sleep_ms(30);
+	assert_int_equal(raw_receive(&second, &opened, sizeof opened, &fds), -EAGAIN);
+	assert_int_equal(fcntl(second.socket, F_SETFL, 0), 0);
+	raw_format(&first, &segment, "wait");
+	assert_int_equal(raw_receive(&second, &opened, sizeof opened, &fds), 0);
+	assert_int_equal(opened.must_format, 0);
+	assert_int_equal(raw_count(&second), 1);
+	wire_close_fds(&fds);
+	raw_close(&first);
+	raw_close(&second);
+	raw_forget(&segment);
+}
+
+static void another_shape_or_a_bad_name_is_refused(void **state)
+{
+	struct raw_segment segment, other;
+	char name[80];
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	assert_int_equal(raw_open(&raw, "shape", 16 << 20, 0, &segment), 0);
+	raw_format(&raw, &segment, "shape");
+	assert_int_equal(raw_open(&raw, "shape", 32 << 20, 0, &other), -EPROTO);
+	assert_int_equal(raw_open(&raw, "shape", 0, MP_EXCLUSIVE, &other), -EEXIST);
+	assert_int_equal(raw_open(&raw, "other", 0, MP_EXISTING, &other), -ENOENT);
+	assert_int_equal(raw_open(&raw, "", 0, 0, &other), -EINVAL);
+	assert_int_equal(raw_open(&raw, "a/b", 0, 0, &other), -EINVAL);
+	assert_int_equal(raw_open(&raw, "a\nb", 0, 0, &other), -EINVAL);
+	assert_int_equal(raw_open(&raw, "tiny", 1, 0, &other), -EINVAL);
+	memset(name, 'x', sizeof name);
+	name[63] = '\0';
+	assert_int_equal(raw_open(&raw, name, 0, 0, &other), 0);
+	raw_forget(&other);
+	name[63] = 'x';
+	name[64] = '\0';
+	assert_int_equal(raw_open(&raw, name, 0, 0, &other), -EINVAL);
+	raw_close(&raw);
+	raw_forget(&segment);
+}
+
+static void observer_can_only_read_and_keeps_nobody_alive(void **state)
+{
+	struct proto_segment observe = { 0 };
+	struct raw_segment segment, refused;
+	struct proto_opened opened;
+	struct wire_fds fds = { 0 };
+	struct raw raw, observer;
+	char path[40];
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_attach(&raw, "seen", 0, &segment);
+	raw_connect_as_observer(&observer);
+	observe.segment = segment.opened.segment;
+	assert_int_equal(raw_ask(&observer, PROTO_OBSERVE, &observe, sizeof observe, &opened,
+				 sizeof opened, &fds), 0);
+	assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fds.fd[0], 0),
+			 MAP_FAILED);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fds.fd[0]);
+	if (geteuid() != 0)
+		assert_int_equal(open(path, O_RDWR | O_CLOEXEC), -1);
+	assert_int_equal(raw_open(&observer, "mine", 0, 0, &refused), -EPERM);
+	wire_close_fds(&fds);
+	recover_client(segment.seg, segment.client, segment.generation);
+	raw_close(&raw);
+	raw_forget(&segment);
+	assert_true(harness_until(is_gone, NULL, DEATH_SEEN_MS));
+	raw_close(&observer);
+}
+
+static void kill_mpd(struct raw *raw)
+{
+	assert_int_equal(kill((pid_t)raw->welcome.pid, SIGKILL), 0);
+}
+
+static void killed_mpd_is_back_with_the_same_memory(void **state)
+{
+	struct raw_segment kept, segment;
+	int64_t worst_ns = 0;
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_attach(&raw, "kept", MP_KEEP, &kept);
+	for (unsigned i = 1; i <= MPD_KILLS; i++) {
+		int64_t begin_ns = harness_now_ns();
+
+		memset(raw_page(&kept), (int)i, 4096);
+		kill_mpd(&raw);
+		raw_close(&raw);
+		raw_connect(&raw);
+		if (harness_now_ns() - begin_ns > worst_ns)
+			worst_ns = harness_now_ns() - begin_ns;
+		assert_int_equal(raw.welcome.restarts, i);
+		assert_int_equal(raw_open(&raw, "kept", 0, MP_EXISTING, &segment), 0);
+		assert_int_equal(segment.opened.must_format, 0);
+		assert_int_equal(segment.opened.generation, kept.opened.generation);
+		assert_int_equal(seg_map(segment.fd, false, &segment.seg), 0);
+		for (unsigned byte = 0; byte < 4096; byte++)
+			assert_int_equal(raw_page(&segment)[byte], i & 255);
+		raw_forget(&segment);
+	}
+	print_message("mpd was away for at most %.1f ms\n", (double)worst_ns / 1e6);
+	assert_int_equal(raw_unlink(&raw, "kept"), 0);
+	recover_client(kept.seg, kept.client, kept.generation);
+	raw_close(&raw);
+	raw_forget(&kept);
+}
+
+static void client_that_died_while_mpd_was_dead_is_swept(void **state)
+{
+	struct actor actor = { .name = "both" }, survivor = { .name = "both" };
+	struct raw_segment segment, theirs;
+	struct raw raw;
+	pid_t supervisor;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_attach(&raw, "both", 0, &segment);
+	start_actor(&actor);
+	start_actor(&survivor);
+	supervisor = raw_parent_of((pid_t)raw.welcome.pid);
+	assert_int_equal(kill(supervisor, SIGSTOP), 0);
+	kill_mpd(&raw);
+	harness_kill(actor.pid);
+	assert_int_equal(kill(supervisor, SIGCONT), 0);
+	theirs = seen_by(&segment, &actor);
+	assert_true(harness_until(raw_is_swept, &theirs, DEATH_SEEN_MS));
+	/* Who lives is watched again: without any word from him his death is noticed. */
+	theirs = seen_by(&segment, &survivor);
+	raw_close(&raw);
+	raw_connect(&raw);
+	assert_false(raw_is_swept(&theirs));
+	harness_kill(survivor.pid);
+	assert_true(harness_until(raw_is_swept, &theirs, DEATH_SEEN_MS));
+	raw_close(&raw);
+	raw_forget(&segment);
+}
+
+static void supervisor_may_be_killed(void **state)
+{
+	struct raw_segment segment, other;
+	struct raw raw, second;
+	pid_t mpd;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_attach(&raw, "alone", 0, &segment);
+	mpd = (pid_t)raw.welcome.pid;
+	assert_int_equal(kill(raw_parent_of(mpd), SIGKILL), 0);
+	harness_sleep_ms(20);
+	raw_connect(&second);
+	assert_int_equal(second.welcome.pid, mpd);
+	assert_int_equal(raw_open(&second, "another", 0, 0, &other), 0);
+	assert_int_equal(other.opened.must_format, 1);
+	raw_format(&second, &other, "another");
+	raw_forget(&other);
+	recover_client(segment.seg, segment.client, segment.generation);
+	raw_close(&raw);
+	raw_close(&second);
+	raw_forget(&segment);
+}
+
+static void many_that_start_at_once_are_one_mpd(void **state)
+{
+	struct raw raw;
+
+	for (unsigned i = 0; i < RACERS; i++)
+		raw_start(NULL, NULL);
+	raw_connect(&raw);
+	harness_sleep_ms(100);
+	assert_int_equal(raw_mpd_count(), 2); /* and its supervisor */
+	raw_close(&raw);
+}
+
+static void unused_mpd_leaves_no_file(void **state)
+{
+	char path[160];
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_close(&raw);
+	assert_true(harness_until(is_gone, NULL, DEATH_SEEN_MS));
+	assert_int_equal(rmdir(harness_endpoint()->directory), 0);
+	assert_int_equal(mkdir(harness_endpoint()->directory, 0700), 0);
+	/* And a socket that a killed pair left behind is replaced. */
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	assert_int_equal(kill(raw_parent_of((pid_t)raw.welcome.pid), SIGKILL), 0);
+	kill_mpd(&raw);
+	raw_close(&raw);
+	assert_true(harness_until(is_gone, NULL, DEATH_SEEN_MS));
+	snprintf(path, sizeof path, "%s", harness_endpoint()->socket);
+	assert_int_equal(access(path, F_OK), 0);
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_close(&raw);
+}
+
+static bool is_dropped(void *arg)
+{
+	char byte;
+
+	return recv(*(int *)arg, &byte, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET;
+}
+
+static void send_garbage(unsigned kind, struct raw *raw)
+{
+	struct proto_head head = { .magic = PROTO_MAGIC, .version = PROTO_VERSION,
+				   .type = PROTO_LIST, .bytes = 32, .serial = 9 };
+	uint8_t packet[2048] = { 0 };
+	struct wire_fds fds = { .count = 1, .fd = { raw->socket } };
+	size_t bytes = 32;
+
+	if (kind == 0)
+		head.magic = 0x20544547; /* "GET " */
+	if (kind == 1)
+		head.version = 9;
+	if (kind == 2)
+		head.type = 99;
+	if (kind == 3)
+		bytes = 31;
+	if (kind == 4)
+		head.bytes = 4096;
+	if (kind == 5)
+		bytes = head.bytes = sizeof packet;
+	if (kind == 6)
+		head.type = PROTO_HELLO;
+	if (kind == 7)
+		head.reserved = 1;
+	if (kind == 8)
+		bytes = 3;
+	memcpy(packet, &head, sizeof head);
+	assert_int_equal(wire_send(raw->socket, packet, bytes, kind == 9 ? &fds : NULL), 0);
+}
+
+static void garbage_drops_its_sender_only(void **state)
+{
+	struct raw_segment segment;
+	struct raw raw, bad;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_attach(&raw, "calm", 0, &segment);
+	for (unsigned kind = 0; kind < 10; kind++) {
+		raw_connect(&bad);
+		send_garbage(kind, &bad);
+		assert_true(harness_until(is_dropped, &bad.socket, DEATH_SEEN_MS));
+		raw_close(&bad);
+		assert_int_equal(raw_count(&raw), 1);
+	}
+	assert_int_equal(raw.welcome.restarts, 0);
+	recover_client(segment.seg, segment.client, segment.generation);
+	raw_close(&raw);
+	raw_forget(&segment);
+}
+
+static void client_that_does_not_read_is_dropped(void **state)
+{
+	struct proto_empty empty = { 0 };
+	struct raw raw, other;
+	bool is_out = false;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_connect(&other);
+	for (unsigned i = 0; i < 100000 && !is_out; i++) {
+		raw_send(&raw, PROTO_LIST, &empty, sizeof empty);
+		is_out = send(raw.socket, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+			 errno != EAGAIN;
+	}
+	assert_true(is_out);
+	assert_int_equal(raw_count(&other), 0);
+	raw_close(&raw);
+	raw_close(&other);
+}
+
+static void unlinked_name_made_again_is_another_segment(void **state)
+{
+	struct raw_segment old, fresh;
+	struct raw raw, second;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_connect(&second);
+	raw_attach(&raw, "again", MP_KEEP, &old);
+	raw_page(&old)[0] = 1;
+	assert_int_equal(raw_unlink(&raw, "again"), 0);
+	assert_int_equal(raw_unlink(&raw, "again"), -ENOENT);
+	assert_int_equal(raw_open(&second, "again", 0, 0, &fresh), 0);
+	assert_int_equal(fresh.opened.must_format, 1);
+	assert_int_not_equal(fresh.opened.generation, old.opened.generation);
+	assert_int_not_equal(fresh.opened.segment, old.opened.segment);
+	assert_int_equal(raw_page(&old)[0], 1);
+	/* A child of an attached process may still join the nameless one. */
+	assert_int_equal(raw_say_attached(&raw, &old), 0);
+	raw_close(&raw);
+	raw_close(&second);
+	raw_forget(&old);
+	raw_forget(&fresh);
+}
+
+static void opening_and_closing_leaks_nothing(void **state)
+{
+	struct raw_segment segment;
+	unsigned before, supervisor_before;
+	struct raw raw, other;
+	pid_t mpd;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	mpd = (pid_t)raw.welcome.pid;
+	harness_sleep_ms(20);
+	before = raw_fd_count(mpd);
+	supervisor_before = raw_fd_count(raw_parent_of(mpd));
+	for (unsigned i = 0; i < OPENS; i++) {
+		raw_connect(&other);
+		raw_attach(&other, "brief", 0, &segment);
+		recover_client(segment.seg, segment.client, segment.generation);
+		raw_close(&other);
+		raw_forget(&segment);
+	}
+	raw_connect(&other); /* answered after all of the former are gone */
+	assert_int_equal(raw_count(&other), 0);
+	raw_close(&other);
+	harness_sleep_ms(50);
+	assert_int_equal(raw_fd_count(mpd), before);
+	assert_int_equal(raw_fd_count(raw_parent_of(mpd)), supervisor_before);
+	raw_close(&raw);
+}
+
+static void idle_mpd_does_not_wake_up(void **state)
+{
+	struct raw_segment segment;
+	uint64_t before;
+	struct raw raw;
+	pid_t mpd;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	if (strcmp(raw.welcome.engine, "uring") != 0) {
+		raw_close(&raw);
+		harness_skip("epoll cannot wait for a word and looks now and then");
+	}
+	raw_attach(&raw, "idle", 0, &segment);
+	mpd = (pid_t)raw.welcome.pid;
+	harness_sleep_ms(300);
+	before = raw_switches(mpd);
+	harness_sleep_ms(1000);
+	assert_int_equal(raw_switches(mpd), before);
+	assert_int_equal(load_relaxed(&segment.seg->header->attention), 0);
+	raw_close(&raw);
+	recover_client(segment.seg, segment.client, segment.generation);
+	raw_forget(&segment);
+}
+
+static bool is_calm(void *arg)
+{
+	struct seg *seg = arg;
+
+	return load_relaxed(&seg->header->attention) == 0;
+}
+
+static bool is_audited(void *arg)
+{
+	struct raw_segment *segment = arg;
+
+	return load_relaxed(&segment->seg->header->audits) > segment->opened.segment;
+}
+
+/* As wait.c does it after it rang one of several sleepers. */
+static void asked_for_attention_mpd_looks_and_calms_down(void **state)
+{
+	struct raw_segment segment;
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_attach(&raw, "attend", 0, &segment);
+	harness_sleep_ms(300);
+	for (unsigned i = 0; i < 3; i++) {
+		atom32 *bell = &segment.seg->threads[SLOT_MPD].bell;
+
+		segment.opened.segment = load_relaxed(&segment.seg->header->audits);
+		swap_seqcst(&segment.seg->header->attention, 1);
+		add_seqcst(bell, 2);
+		syscall(SYS_futex, bell, 1 /* FUTEX_WAKE */, 1, NULL, NULL, 0);
+		assert_true(harness_until(is_audited, &segment, 300));
+		assert_true(harness_until(is_calm, segment.seg, 1000));
+		harness_sleep_ms(20);
+	}
+	raw_close(&raw);
+	recover_client(segment.seg, segment.client, segment.generation);
+	raw_forget(&segment);
+}
+
+static const struct harness_test tests[] = {
+	HARNESS_TEST_WITH_MPD(two_processes_get_one_memory),
+	HARNESS_TEST_WITH_MPD(killed_client_is_swept),
+	HARNESS_TEST_WITH_MPD(client_that_executes_another_program_is_swept),
+	HARNESS_TEST_WITH_MPD(client_that_closes_all_descriptors_is_not_declared_dead),
+	HARNESS_TEST_WITH_MPD(next_in_line_formats_when_the_formatter_dies),
+	HARNESS_TEST_WITH_MPD(waiting_openers_are_answered_when_it_is_formatted),
+	HARNESS_TEST_WITH_MPD(another_shape_or_a_bad_name_is_refused),
+	HARNESS_TEST_WITH_MPD(observer_can_only_read_and_keeps_nobody_alive),
+	HARNESS_TEST_WITH_MPD(killed_mpd_is_back_with_the_same_memory),
+	HARNESS_TEST_WITH_MPD(client_that_died_while_mpd_was_dead_is_swept),
+	HARNESS_TEST_WITH_MPD(supervisor_may_be_killed),
+	HARNESS_TEST_WITH_MPD(many_that_start_at_once_are_one_mpd),
+	HARNESS_TEST_WITH_MPD(unused_mpd_leaves_no_file),
+	HARNESS_TEST_WITH_MPD(garbage_drops_its_sender_only),
+	HARNESS_TEST_WITH_MPD(client_that_does_not_read_is_dropped),
+	HARNESS_TEST_WITH_MPD(unlinked_name_made_again_is_another_segment),
+	HARNESS_TEST_WITH_MPD(opening_and_closing_leaks_nothing),
+	HARNESS_TEST_WITH_MPD(idle_mpd_does_not_wake_up),
+	HARNESS_TEST_WITH_MPD(asked_for_attention_mpd_looks_and_calms_down),
+};
+
+HARNESS_MAIN(tests)
