@@ -103,14 +103,40 @@ static const char *lock_kind_name(uint32_t kind)
 }
 
 /* How long this grant is known: two looks at the same grant number mean no release in between. */
-static int64_t held_since(struct observe_segment *segment, uint32_t index, uint64_t id,
-			  uint64_t owner, uint64_t grants, int64_t now_ns)
+static int64_t held_since(const struct observe_copy *copy, struct observe_segment *segment,
+			  uint32_t index, const struct observe_object *object, uint64_t grants)
 {
 	struct observe_grant *grant = &segment->grants[index];
 
-	if (grant->id != id || grant->owner != owner || grant->grants != grants)
-		*grant = (struct observe_grant){ id, owner, grants, now_ns };
+	if (grant->id != object->id || grant->owner != object->owner || grant->grants != grants)
+		*grant = (struct observe_grant){ object->id, object->owner, grants, copy->now_ns };
 	return grant->since_ns;
+}
+
+/* An owner that waits for something else ran no code since, so it held the lock before. 0: the
+ * owner runs, or has just been granted this lock. */
+static int64_t owner_stopped_ns(const struct observe_copy *copy,
+				const struct observe_object *object)
+{
+	const struct shm_thread *owner = observe_thread_of(copy, object->owner);
+	int64_t since;
+
+	if (!owner || !load_relaxed(&owner->record_count) ||
+	    observe_is_waiting(owner, object->offset | WAIT_ACQUIRABLE))
+		return 0;
+	since = (int64_t)load_relaxed(&owner->waiting_since_ns);
+	return since > 0 ? since : 0;
+}
+
+static int64_t held_ns(const struct observe_copy *copy, struct observe_segment *segment,
+		       uint32_t index, const struct observe_object *object, uint64_t grants)
+{
+	int64_t since = held_since(copy, segment, index, object, grants);
+	int64_t stopped = owner_stopped_ns(copy, object);
+
+	if (!object->owner)
+		return 0;
+	return copy->now_ns - (stopped && stopped < since ? stopped : since);
 }
 
 /* The acquire address stands with the owner, in the entry of its held list. */
@@ -159,10 +185,7 @@ static void fill_lock(struct observe_copy *copy, struct observe_segment *segment
 	row->deaths = load_relaxed(&lock->deaths);
 	row->wait_ns = load_relaxed(&lock->wait_ns);
 	fill_owner(copy, object, row);
-	row->held_ns = copy->now_ns - held_since(segment, index, object->id, object->owner,
-						 row->grants, copy->now_ns);
-	if (!object->owner)
-		row->held_ns = 0;
+	row->held_ns = held_ns(copy, segment, index, object, row->grants);
 }
 
 static uint64_t position_count(uint64_t position, uint32_t capacity)

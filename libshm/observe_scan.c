@@ -21,11 +21,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define PREFIX "/memfd:libshm:"
 #define DELETED " (deleted)"
 
 struct scan {
 	struct mp_observer *observer;
-	char prefix[192];
+	/* What the names of the endpoint's files begin with: its path as it was given, and with
+	 * the links in it resolved, as another program may have given it. */
+	char prefixes[2][PATH_MAX];
 	uid_t uid; /* who must own the files */
 	int found;
 };
@@ -49,17 +52,49 @@ static uid_t owner_of(const char *endpoint)
 	return geteuid();
 }
 
+static void set_prefixes(struct scan *scan, const char *endpoint)
+{
+	const char *slash = strrchr(endpoint, '/');
+	char folder[PATH_MAX], resolved[PATH_MAX];
+
+	if (endpoint[0] == '/' || !getcwd(folder, sizeof(folder)))
+		folder[0] = '\0';
+	else
+		strncat(folder, "/", sizeof(folder) - strlen(folder) - 1);
+	snprintf(scan->prefixes[0], PATH_MAX, PREFIX "%.*s%s:", PATH_MAX / 2, folder, endpoint);
+	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - endpoint + 1) : 1,
+		 slash ? endpoint : ".");
+	if (realpath(folder, resolved))
+		snprintf(scan->prefixes[1], PATH_MAX, PREFIX "%.*s/%s:", PATH_MAX / 2, resolved,
+			 slash ? slash + 1 : endpoint);
+	else
+		memcpy(scan->prefixes[1], scan->prefixes[0], PATH_MAX);
+}
+
+/* Bytes of the prefix that the link begins with, 0: none. */
+static size_t prefix_of(const struct scan *scan, const char *link)
+{
+	for (size_t i = 0; i < ARRAY_LEN(scan->prefixes); i++) {
+		size_t length = strlen(scan->prefixes[i]);
+
+		if (strncmp(link, scan->prefixes[i], length) == 0)
+			return length;
+	}
+	return 0;
+}
+
 /* The segment's name if the link is one of this endpoint's segments. */
 static bool match_link(const struct scan *scan, int folder, const char *entry, char *ret_name)
 {
 	char link[PATH_MAX];
 	ssize_t length = readlinkat(folder, entry, link, sizeof(link) - 1);
-	size_t prefix = strlen(scan->prefix), end;
+	size_t prefix, end;
 
 	if (length <= 0)
 		return false;
 	link[length] = '\0';
-	if (strncmp(link, scan->prefix, prefix) != 0)
+	prefix = prefix_of(scan, link);
+	if (!prefix)
 		return false;
 	end = (size_t)length;
 	if (end > prefix + strlen(DELETED) && !strcmp(link + end - strlen(DELETED), DELETED))
@@ -176,13 +211,11 @@ static int scan_process(struct scan *scan, int pid)
 int observe_scan(struct mp_observer *observer, const char *endpoint)
 {
 	struct scan scan = { .observer = observer, .uid = owner_of(endpoint) };
-	const char *slash = strrchr(endpoint, '/');
 	struct dirent *entry;
 	int result = 0;
 	DIR *proc;
 
-	snprintf(scan.prefix, sizeof(scan.prefix), "/memfd:libshm:%s:",
-		 slash ? slash + 1 : endpoint);
+	set_prefixes(&scan, endpoint);
 	proc = opendir("/proc");
 	if (!proc)
 		return 0;

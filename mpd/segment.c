@@ -256,9 +256,8 @@ static void end_orphans(void *arg, unsigned events)
 
 void segment_configure(const char *endpoint, int64_t grace_ns)
 {
-	const char *slash = strrchr(endpoint, '/');
-
-	snprintf(endpoint_name, sizeof(endpoint_name), "%s", slash ? slash + 1 : endpoint);
+	/* The whole path: tools that look without mpd tell endpoints apart by it. */
+	snprintf(endpoint_name, sizeof(endpoint_name), "%s", endpoint);
 	grace = grace_ns;
 }
 

@@ -41,7 +41,7 @@ static int make_memory(const struct world *world, const char *name)
 	char label[128];
 	int fd;
 
-	snprintf(label, sizeof(label), "libshm:%s:%s", strrchr(world->endpoint, '/') + 1, name);
+	snprintf(label, sizeof(label), "libshm:%s:%s", world->endpoint, name);
 	fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	assert_true(fd >= 0);
 	assert_int_equal(seg_plan(SEGMENT_BYTES, 0, 0, &plan), 0);
@@ -54,9 +54,7 @@ static void world_folder(struct world *world)
 {
 	strcpy(world->folder, "/tmp/observe-XXXXXX");
 	assert_non_null(mkdtemp(world->folder));
-	/* The last part of the path is what names its segments: one of this test alone. */
-	snprintf(world->endpoint, sizeof(world->endpoint), "%s/%s.sock", world->folder,
-		 world->folder + 5);
+	snprintf(world->endpoint, sizeof(world->endpoint), "%s/mpd.sock", world->folder);
 }
 
 static void world_begin(struct world *world)
@@ -253,6 +251,8 @@ static void locks_taken_crosswise_are_a_cycle(void **state)
 	assert_int_equal(snapshot->cycles[0].steps[1].process, 3);
 	assert_int_equal(snapshot->cycles[0].steps[1].lock, object_id_make(0, GENERATION));
 	assert_in_range(snapshot->cycles[0].age_ns, 4900000000, 60000000000);
+	/* Its owner has slept for five seconds: it holds the lock no shorter. */
+	assert_in_range(snapshot->locks[0].held_ns, 4900000000, 60000000000);
 	mp_observe_close(observer);
 	world_end(&world);
 }

@@ -62,7 +62,8 @@ struct mp_observed_lock {
 	uint32_t reserved;
 	uint64_t grants, contended, deaths;
 	uint64_t wait_ns; /* sum of the slow waits */
-	int64_t held_ns;  /* since this observer first saw this grant; 0 when free */
+	int64_t held_ns;  /* at least: since this observer first saw this grant, or since its owner
+			   * waits for something else; 0 when free */
 	uint64_t site;    /* return address of the acquire, 0 unknown */
 };
 
