@@ -19,8 +19,10 @@
 #include <unistd.h>
 
 #define ROUNDS 5
-#define TRIPS 100000
+#define ROUND_NS 100000000
+#define TRIPS_PER_LOOK 128
 #define PAIRS 1000000
+#define STOP UINT64_MAX
 #define RAW_BYTES 48
 
 #define check(call)                                                                                \
@@ -85,10 +87,14 @@ static double median(double (*measure)(void))
 	return all[ROUNDS / 2];
 }
 
-static void wait_turn(struct side *side, uint64_t turn)
+static uint64_t wait_turn(struct side *side, uint64_t turn)
 {
-	while (atomic_load_explicit(&side->turn, memory_order_acquire) != turn)
-		;
+	uint64_t now;
+
+	do
+		now = atomic_load_explicit(&side->turn, memory_order_acquire);
+	while (now != turn && now != STOP);
+	return now;
 }
 
 static void give_turn(struct side *side, uint64_t turn)
@@ -99,10 +105,8 @@ static void give_turn(struct side *side, uint64_t turn)
 static int echo_line(void *unused)
 {
 	pin(1);
-	for (uint64_t i = 1; i <= TRIPS; i++) {
-		wait_turn(&bare->ping, i);
+	for (uint64_t i = 1; wait_turn(&bare->ping, i) != STOP; i++)
 		give_turn(&bare->pong, i);
-	}
 	return 0;
 }
 
@@ -111,8 +115,7 @@ static int echo_raw(void *unused)
 	unsigned char bytes[RAW_BYTES];
 
 	pin(1);
-	for (uint64_t i = 1; i <= TRIPS; i++) {
-		wait_turn(&bare->ping, i);
+	for (uint64_t i = 1; wait_turn(&bare->ping, i) != STOP; i++) {
 		memcpy(bytes, bare->ping.bytes, sizeof bytes);
 		memcpy(bare->pong.bytes, bytes, sizeof bytes);
 		give_turn(&bare->pong, i);
@@ -161,51 +164,76 @@ static void end(mp_process *child)
 	mp_process_close(child);
 }
 
+/* Nanoseconds a call of trip(i), i = 1, 2, ..., for as long as a round lasts. */
+static double time_trips(void (*trip)(uint64_t i))
+{
+	int64_t began = now_ns(), now;
+	uint64_t i = 0;
+
+	do {
+		for (unsigned k = 0; k < TRIPS_PER_LOOK; k++)
+			trip(++i);
+		now = now_ns();
+	} while (now - began < ROUND_NS);
+	return (double)(now - began) / (double)i;
+}
+
+static void trip_line(uint64_t i)
+{
+	give_turn(&bare->ping, i);
+	wait_turn(&bare->pong, i);
+}
+
+static void trip_raw(uint64_t i)
+{
+	static unsigned char bytes[RAW_BYTES];
+
+	memcpy(bare->ping.bytes, bytes, sizeof bytes);
+	give_turn(&bare->ping, i);
+	wait_turn(&bare->pong, i);
+	memcpy(bytes, bare->pong.bytes, sizeof bytes);
+}
+
+static double bare_trips(int (*echo)(void *arg), void (*trip)(uint64_t i))
+{
+	mp_process *child = start(echo);
+	double ns = time_trips(trip);
+
+	give_turn(&bare->ping, STOP);
+	end(child);
+	return ns;
+}
+
 static double line(void)
 {
-	mp_process *child = start(echo_line);
-	int64_t began = now_ns();
-
-	for (uint64_t i = 1; i <= TRIPS; i++) {
-		give_turn(&bare->ping, i);
-		wait_turn(&bare->pong, i);
-	}
-	began = now_ns() - began;
-	end(child);
-	return (double)began / TRIPS;
+	return bare_trips(echo_line, trip_line);
 }
 
 static double raw(void)
 {
-	unsigned char bytes[RAW_BYTES] = { 1 };
-	mp_process *child = start(echo_raw);
-	int64_t began = now_ns();
+	return bare_trips(echo_raw, trip_raw);
+}
 
-	for (uint64_t i = 1; i <= TRIPS; i++) {
-		memcpy(bare->ping.bytes, bytes, sizeof bytes);
-		give_turn(&bare->ping, i);
-		wait_turn(&bare->pong, i);
-		memcpy(bytes, bare->pong.bytes, sizeof bytes);
-	}
-	began = now_ns() - began;
-	end(child);
-	return (double)began / TRIPS;
+static size_t trip_bytes;
+
+static void trip_queue(uint64_t i)
+{
+	static unsigned char bytes[RAW_BYTES];
+
+	check(mp_queue_put(forth, bytes, trip_bytes, MP_FOREVER));
+	check(mp_queue_get(back, bytes, sizeof bytes, MP_FOREVER));
 }
 
 static double queue_trips(size_t bytes)
 {
-	unsigned char message[RAW_BYTES] = { 1 };
 	mp_process *child = start(echo_queue);
-	int64_t began = now_ns();
+	double ns;
 
-	for (unsigned i = 0; i < TRIPS; i++) {
-		check(mp_queue_put(forth, message, bytes, MP_FOREVER));
-		check(mp_queue_get(back, message, sizeof message, MP_FOREVER));
-	}
-	began = now_ns() - began;
+	trip_bytes = bytes;
+	ns = time_trips(trip_queue);
 	check(mp_queue_put(forth, NULL, 0, MP_FOREVER)); /* an empty message ends the echo */
 	end(child);
-	return (double)began / TRIPS;
+	return ns;
 }
 
 static double queue_trip_8(void)
@@ -313,9 +341,10 @@ static double print_row(const char *name, double value, const char *unit)
 
 int main(void)
 {
-	double raw_48, lock, mutex;
+	double raw_48, queue_48, lock, mutex;
 
-	bare = mmap(NULL, sizeof *bare, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bare = mmap(NULL, sizeof *bare, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		    0);
 	if (bare == MAP_FAILED)
 		return 1;
 	check(mp_segment_open("bench", NULL, &segment));
@@ -326,8 +355,8 @@ int main(void)
 	print_row("line", median(line), "ns");
 	raw_48 = print_row("raw_48", median(raw), "ns");
 	print_row("queue_round_trip_8", median(queue_trip_8), "ns");
-	print_row("queue_round_trip_48", median(queue_trip_48), "ns");
-	print_row("queue_48_to_raw", median(queue_trip_48) / raw_48, "ratio");
+	queue_48 = print_row("queue_round_trip_48", median(queue_trip_48), "ns");
+	print_row("queue_48_to_raw", queue_48 / raw_48, "ratio");
 	print_row("queue_put_get_alone", median(queue_pair), "ns");
 	print_row("queue_one_way_8", median(queue_one_way), "M/s");
 	lock = print_row("lock_pair", median(lock_pair), "ns");
