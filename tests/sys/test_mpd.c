@@ -454,10 +454,12 @@ static void garbage_drops_its_sender_only(void **state)
 {
 	struct raw_segment segment;
 	struct raw raw, bad;
+	unsigned fds;
 
 	raw_start(NULL, NULL);
 	raw_connect(&raw);
 	raw_attach(&raw, "calm", 0, &segment);
+	fds = raw_fd_count((pid_t)raw.welcome.pid);
 	for (unsigned kind = 0; kind < 10; kind++) {
 		raw_connect(&bad);
 		send_garbage(kind, &bad);
@@ -465,7 +467,11 @@ static void garbage_drops_its_sender_only(void **state)
 		raw_close(&bad);
 		assert_int_equal(raw_count(&raw), 1);
 	}
-	assert_int_equal(raw.welcome.restarts, 0);
+	raw_connect(&bad); /* welcomed after all of the former are gone */
+	raw_close(&bad);
+	assert_int_equal(bad.welcome.restarts, 0);
+	harness_sleep_ms(20);
+	assert_int_equal(raw_fd_count((pid_t)raw.welcome.pid), fds);
 	recover_client(segment.seg, segment.client, segment.generation);
 	raw_close(&raw);
 	raw_forget(&segment);
