@@ -330,6 +330,7 @@ static int take_hints(struct search *search, const struct arena_run *run, uint32
 static int take_from_run(struct search *search, uint32_t granule)
 {
 	struct arena_run run;
+	atom32 *hint;
 	int r = 0;
 
 	if (!arena_run_at(search->seg, granule, &run) ||
@@ -341,9 +342,10 @@ static int take_from_run(struct search *search, uint32_t granule)
 			break;
 		r = take_hints(search, &run, i);
 	}
-	if (search->stock->count > 0)
-		/* Relaxed: a hint. */
-		store_relaxed(&search->seg->header->class_run[search->class_number], granule + 1);
+	hint = &search->seg->header->class_run[search->class_number];
+	/* Relaxed: a hint; stored when it differs, the line is everybody's. */
+	if (search->stock->count > 0 && load_relaxed(hint) != granule + 1)
+		store_relaxed(hint, granule + 1);
 	return r;
 }
 
