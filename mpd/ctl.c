@@ -138,7 +138,8 @@ static void serve(struct conn *conn, const struct proto_head *head)
 	if (status < 0)
 		log_debug("process %u: %s: %s", conn->pid, type->name, strerror(-status));
 	status = send_answer(conn, head->type, head->serial, status, reply.bytes, &reply.fds);
-	if (status < 0)
+	/* A process that is gone may have more to say: that it attached, or left. */
+	if (status < 0 && status != -EPIPE && status != -ECONNRESET)
 		drop(conn, status == -EAGAIN ? "it does not read its answers" : strerror(-status));
 }
 
@@ -155,7 +156,10 @@ static bool read_one(struct conn *conn)
 
 	if (bytes == -EAGAIN)
 		return false;
-	if (bytes == 0 || bytes == -ECONNRESET) {
+	/* It left without reading our answers; the kernel says so once, before what it sent. */
+	if (bytes == -ECONNRESET)
+		return true;
+	if (bytes == 0) {
 		end(conn);
 		return false;
 	}
