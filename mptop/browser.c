@@ -11,7 +11,7 @@
 /* A column that can grow may be cut down to this before others leave. */
 #define GROWN_MIN 7
 /* Columns up to this weight are worth narrower names. */
-#define PRIORITY_PRESSING 2
+#define PRIORITY_PRESSING 4
 
 void browser_init(struct browser *browser, const struct view *view)
 {
@@ -104,21 +104,26 @@ static unsigned best_priority(const struct view *view, unsigned width, bool has_
 	return priority;
 }
 
-/* Room that is left goes to the columns that can use it, in turn. */
-static void grow(const struct view *view, struct placed *placed, unsigned count, unsigned room)
+/* Room goes to the columns that can use it, in turn: first up to their own widths, then on.
+ * Returns what is left. */
+static unsigned grow(const struct view *view, struct placed *placed, unsigned count, unsigned room,
+		     bool is_beyond)
 {
 	bool has_grown = true;
 
 	while (room && has_grown) {
 		has_grown = false;
 		for (unsigned i = 0; i < count && room; i++) {
-			if (!view->columns[placed[i].column].is_grown)
+			const struct column *column = &view->columns[placed[i].column];
+
+			if (!column->is_grown || (!is_beyond && placed[i].width >= column->width))
 				continue;
 			placed[i].width++;
 			room--;
 			has_grown = true;
 		}
 	}
+	return room;
 }
 
 unsigned browser_place(const struct browser *browser, unsigned width, bool has_segments,
@@ -127,7 +132,7 @@ unsigned browser_place(const struct browser *browser, unsigned width, bool has_s
 	const struct view *view = browser->view;
 	unsigned priority = best_priority(view, width, has_segments);
 	bool is_tight = cells_needed(view, priority, has_segments, false) > width;
-	unsigned count = 0, used = 0;
+	unsigned count = 0, used = 0, room;
 
 	for (unsigned i = 0; i < view->column_count; i++) {
 		const struct column *column = &view->columns[i];
@@ -141,7 +146,8 @@ unsigned browser_place(const struct browser *browser, unsigned width, bool has_s
 		ret_placed[count++] = (struct placed){ i, cells };
 		used += cells + 1;
 	}
-	if (used && used - 1 < width)
-		grow(view, ret_placed, count, width - (used - 1));
+	room = used && used - 1 < width ? width - (used - 1) : 0;
+	room = grow(view, ret_placed, count, room, false);
+	grow(view, ret_placed, count, room, true);
 	return count;
 }

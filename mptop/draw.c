@@ -15,11 +15,25 @@
 #define HEIGHT_KEYS 7
 #define HEIGHT_METERS 10
 #define HEIGHT_SENTENCE 12
+/* From here on a long sentence may take a second line. */
+#define HEIGHT_TWO_LINES 16
 #define WIDTH_MARK 30
 
 static void put(struct screen *screen, int y, enum style style, const char *text)
 {
 	terminal_put(&screen->terminal, y, 0, COLS, style, false, text);
+}
+
+/* As many lines as the text needs, at most what the height allows; returns the next line. */
+static int put_wrapped(struct screen *screen, int y, enum style style, const char *text)
+{
+	int end = y + (LINES >= HEIGHT_TWO_LINES ? 2 : 1);
+
+	while (*text && y < end) {
+		put(screen, y++, style, text);
+		text += terminal_fit(&screen->terminal, COLS, text);
+	}
+	return y;
 }
 
 static void draw_title(struct screen *screen, int y)
@@ -61,8 +75,7 @@ static int draw_alarm(struct screen *screen, int y)
 		overview_alarm(&screen->show, &alarm);
 	if (alarm.used <= strlen(screen->show.glyphs->alarm) + 1)
 		return y;
-	put(screen, y, STYLE_ALARM, alarm.bytes);
-	return y + 1;
+	return put_wrapped(screen, y, STYLE_ALARM, alarm.bytes);
 }
 
 static void draw_tabs(struct screen *screen, int y)
@@ -184,7 +197,7 @@ static void draw_sentence(struct screen *screen, int y)
 
 	if (browser->row_count)
 		browser->view->describe(&screen->show, browser->rows[browser->cursor], &text);
-	put(screen, y, STYLE_DIM, text.bytes);
+	put_wrapped(screen, y, STYLE_DIM, text.bytes);
 }
 
 static void draw_keys(struct screen *screen, int y)
@@ -196,7 +209,7 @@ static void draw_keys(struct screen *screen, int y)
 		text_add(&text, "Filter: %s%s", browser->filter,
 			 screen->is_editing ? "_  Enter keep  Esc all" : "  (Esc: all)");
 	else
-		text_add(&text, "1-4 Tab views  / filter  > sort  I invert  Space pause  "
+		text_add(&text, "1-4 Tab  / filter  > sort  I invert  Space pause  "
 			 "+- interval  ? help  q quit");
 	put(screen, y, STYLE_HEADER, text.bytes);
 }
@@ -215,8 +228,10 @@ void draw_screen(struct screen *screen)
 		draw_tabs(screen, y++);
 	if (LINES >= HEIGHT_KEYS || screen->is_editing)
 		draw_keys(screen, --end);
-	if (LINES >= HEIGHT_SENTENCE && !screen->is_help)
-		draw_sentence(screen, --end);
+	if (LINES >= HEIGHT_SENTENCE && !screen->is_help) {
+		end -= LINES >= HEIGHT_TWO_LINES ? 2 : 1;
+		draw_sentence(screen, end);
+	}
 	if (screen->is_help)
 		draw_help(screen, y, end);
 	else

@@ -138,6 +138,20 @@ int terminal_cells(const struct terminal *terminal, const char *text)
 	return total;
 }
 
+size_t terminal_fit(const struct terminal *terminal, int width, const char *text)
+{
+	const char *at = text, *end = text;
+	char bytes[CHARACTER_BYTES + 1];
+	int used = 0, cells;
+
+	while ((cells = next_character(terminal, &at, bytes)) >= 0 &&
+	       (used + cells <= width || end == text)) {
+		used += cells;
+		end = at;
+	}
+	return (size_t)(end - text);
+}
+
 static int clip(int y, int x, int width)
 {
 	int height_now, width_now;

@@ -7,6 +7,7 @@
 #define MPTOP_TERMINAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum style {
 	STYLE_PLAIN,
@@ -36,6 +37,9 @@ void terminal_put(const struct terminal *terminal, int y, int x, int width, enum
 /* The same, the text at the right end. */
 void terminal_put_right(const struct terminal *terminal, int y, int x, int width, enum style style,
 			bool is_selected, const char *text);
+
+/* How many bytes of the text fit into that many cells; at least one character. */
+size_t terminal_fit(const struct terminal *terminal, int width, const char *text);
 
 /* Cells that the text takes on this terminal. */
 int terminal_cells(const struct terminal *terminal, const char *text);

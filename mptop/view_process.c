@@ -162,11 +162,11 @@ static void cell_segment(const struct show *show, const void *row, struct text *
 
 static const struct column columns[] = {
 	{ "PID", 7, 1, true, false, cell_pid, compare_pid },
-	{ "NAME", 14, 0, false, true, cell_name, NULL },
+	{ "NAME", 10, 0, false, true, cell_name, NULL },
 	{ "ST", 7, 2, false, false, cell_state, NULL },
 	{ "SINCE", 5, 2, true, false, cell_since, compare_since },
 	{ "BLOCKED ON", 22, 0, false, true, cell_blocked, NULL },
-	{ "HOLDS", 12, 3, false, true, cell_holds, NULL },
+	{ "HOLDS", 10, 3, false, true, cell_holds, NULL },
 	{ "URING", 5, 4, true, false, cell_uring, compare_uring },
 	{ "FUTEX", 5, 4, true, false, cell_futex, compare_futex },
 	{ "SLP/s", 5, 5, true, false, cell_sleeps, compare_sleeps },
