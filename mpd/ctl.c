@@ -53,12 +53,28 @@ void ctl_greet(struct conn *conn, bool is_observer)
 	notify_changed();
 }
 
+/* It may have died between claiming a slot and saying so: whoever has a slot gets a watch. */
+static void watch_everybody(void)
+{
+	for (unsigned i = 0; i < REGISTRY_RECORDS; i++) {
+		struct segment *segment = segment_at(i);
+
+		if (segment && segment->seg)
+			reaper_watch_table(segment);
+	}
+}
+
 static void end(struct conn *conn)
 {
+	bool may_have_slot = conn->is_greeted && !conn->is_observer &&
+			     (conn->holds || !conn->process);
+
 	loop_remove(&conn->source);
 	requests_conn_ended(conn);
 	if (conn->process)
 		reaper_connection_ended(conn->process);
+	if (may_have_slot)
+		watch_everybody();
 	close(conn->fd);
 	clients -= conn->is_greeted && !conn->is_observer;
 	*conn = (struct conn){ .fd = -1, .next_free = free_conns };
