@@ -27,11 +27,14 @@ struct worker {
 	struct field *field;
 	struct desk *desk;
 	uint64_t random;
+	bool is_started;
 };
 
+/* The first calls are still part of the start: they attach. */
 static void say(struct worker *worker, enum phase phase)
 {
-	atomic_store(&worker->desk->phase, phase);
+	if (worker->is_started)
+		atomic_store(&worker->desk->phase, phase);
 }
 
 static _Noreturn void wrong(const char *what, long number)
@@ -214,26 +217,31 @@ static void count_under_lock(struct worker *worker)
 	say(worker, PHASE_BETWEEN);
 }
 
-static void one_step(struct worker *worker)
+/* Mostly what does not have to wait, so that operations are hit and not only sleeps. */
+static void move_message(struct worker *worker)
 {
-	switch (next_random(&worker->random) % 8) {
+	struct field *field = worker->field;
+	uint64_t choice = next_random(&worker->random);
+	bool is_waiting = choice % 8 == 0;
+
+	if (is_waiting)
+		choice = next_random(&worker->random);
+	else if (mp_queue_size(field->second) > QUEUE_CAPACITY / 2)
+		choice = 1;
+	else
+		choice = mp_queue_size(field->first) > QUEUE_CAPACITY / 2 ? 0 : 2 + choice / 8 % 2;
+	switch (choice % 4) {
 	case 0:
-	case 1:
-		put(worker, worker->field->first);
-		break;
-	case 2:
-		put_in_place(worker, worker->field->first);
-		break;
-	case 3:
-	case 4:
 		forward(worker);
 		break;
-	case 5:
-	case 6:
-		get(worker, worker->field->second);
+	case 1:
+		get(worker, field->second);
+		break;
+	case 2:
+		put(worker, field->first);
 		break;
 	default:
-		count_under_lock(worker);
+		put_in_place(worker, field->first);
 	}
 }
 
@@ -243,8 +251,12 @@ _Noreturn void worker_run(struct field *field, unsigned number, uint64_t random)
 				 .desk = &field->books->desks[number],
 				 .random = random };
 
+	count_under_lock(&worker);
+	worker.is_started = true;
 	while (!atomic_load(&field->books->stop)) {
-		one_step(&worker);
+		move_message(&worker);
+		if (next_random(&worker.random) % 4 == 0)
+			count_under_lock(&worker);
 		atomic_fetch_add(&worker.desk->rounds, 1);
 	}
 	_exit(0);

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #define WORKERS 4
+#define QUEUE_CAPACITY 64
 #define MESSAGES_MAX (UINT64_C(1) << 28)
 #define MESSAGE_BYTES_MAX 65536
 

@@ -22,7 +22,6 @@
 
 #define KILLS 1000
 #define KILLS_WITHOUT_MPD 100
-#define QUEUE_CAPACITY 64
 #define SETTLE_MS 10000
 #define HANG_MS 10000
 

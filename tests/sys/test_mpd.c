@@ -376,6 +376,79 @@ static void supervisor_may_be_killed(void **state)
 	raw_forget(&segment);
 }
 
+static void kill_both(struct raw *raw)
+{
+	assert_int_equal(kill(raw_parent_of((pid_t)raw->welcome.pid), SIGKILL), 0);
+	kill_mpd(raw);
+}
+
+static void both_killed_the_next_mpd_finds_the_segments_at_their_clients(void **state)
+{
+	struct raw_segment segment, nameless, found, theirs;
+	struct actor actor = { .name = "found" };
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_attach(&raw, "nameless", 0, &nameless);
+	assert_int_equal(raw_unlink(&raw, "nameless"), 0);
+	raw_attach(&raw, "found", 0, &segment);
+	memset(raw_page(&segment), 7, 4096);
+	start_actor(&actor);
+	kill_both(&raw);
+	raw_close(&raw);
+	assert_true(harness_until(is_gone, NULL, DEATH_SEEN_MS));
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	assert_int_equal(raw_count(&raw), 2);
+	assert_int_equal(raw_open(&raw, "found", 0, MP_EXISTING, &found), 0);
+	assert_int_equal(found.opened.generation, segment.opened.generation);
+	assert_int_equal(seg_map(found.fd, false, &found.seg), 0);
+	assert_int_equal(raw_page(&found)[4095], 7);
+	raw_forget(&found);
+	assert_int_equal(raw_open(&raw, "nameless", 0, MP_EXISTING, &found), -ENOENT);
+	theirs = seen_by(&segment, &actor);
+	harness_kill(actor.pid);
+	assert_true(harness_until(raw_is_swept, &theirs, DEATH_SEEN_MS));
+	recover_client(segment.seg, segment.client, segment.generation);
+	recover_client(nameless.seg, nameless.client, nameless.generation);
+	raw_close(&raw);
+	raw_forget(&segment);
+	raw_forget(&nameless);
+}
+
+/* It had a slot, and had not said so yet. */
+static int claim_and_die(void *arg)
+{
+	struct raw_segment *shared = arg;
+	struct raw_segment segment;
+	uint32_t client, generation;
+	struct raw raw;
+
+	raw_connect(&raw);
+	assert_int_equal(raw_open(&raw, "silent", 0, 0, &segment), 0);
+	assert_int_equal(slot_claim_client(shared->seg, 99, "silent", 0, &client, &generation), 0);
+	return client == shared->client + 1 ? 0 : 1;
+}
+
+static void client_that_died_before_it_said_attached_is_swept(void **state)
+{
+	struct raw_segment segment, theirs;
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_attach(&raw, "silent", 0, &segment);
+	harness_join(harness_fork(claim_and_die, &segment));
+	theirs = segment;
+	theirs.client++;
+	theirs.generation =
+		client_word_generation(slot_client_word(segment.seg, theirs.client));
+	assert_true(harness_until(raw_is_swept, &theirs, DEATH_SEEN_MS));
+	raw_close(&raw);
+	raw_forget(&segment);
+}
+
 static void many_that_start_at_once_are_one_mpd(void **state)
 {
 	struct raw raw;
@@ -402,8 +475,7 @@ static void unused_mpd_leaves_no_file(void **state)
 	/* And a socket that a killed pair left behind is replaced. */
 	raw_start(NULL, NULL);
 	raw_connect(&raw);
-	assert_int_equal(kill(raw_parent_of((pid_t)raw.welcome.pid), SIGKILL), 0);
-	kill_mpd(&raw);
+	kill_both(&raw);
 	raw_close(&raw);
 	assert_true(harness_until(is_gone, NULL, DEATH_SEEN_MS));
 	snprintf(path, sizeof path, "%s", harness_endpoint()->socket);
@@ -628,6 +700,8 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(killed_mpd_is_back_with_the_same_memory),
 	HARNESS_TEST_WITH_MPD(client_that_died_while_mpd_was_dead_is_swept),
 	HARNESS_TEST_WITH_MPD(supervisor_may_be_killed),
+	HARNESS_TEST_WITH_MPD(both_killed_the_next_mpd_finds_the_segments_at_their_clients),
+	HARNESS_TEST_WITH_MPD(client_that_died_before_it_said_attached_is_swept),
 	HARNESS_TEST_WITH_MPD(many_that_start_at_once_are_one_mpd),
 	HARNESS_TEST_WITH_MPD(unused_mpd_leaves_no_file),
 	HARNESS_TEST_WITH_MPD(garbage_drops_its_sender_only),

@@ -50,6 +50,7 @@ struct run {
 
 static volatile sig_atomic_t caught;
 static uint32_t files_total;
+static int64_t counting_since_ns;
 
 static void on_signal(int number)
 {
@@ -220,11 +221,7 @@ static int finish(struct run *run)
 
 static int is_stopped(uint32_t files_done, uint64_t bytes)
 {
-	static int64_t start_ns;
-
-	if (start_ns == 0)
-		start_ns = now_ns();
-	screen_progress(files_done, files_total, bytes, now_ns() - start_ns);
+	screen_progress(files_done, files_total, bytes, now_ns() - counting_since_ns);
 	return caught;
 }
 
@@ -239,6 +236,7 @@ static int verify(struct run *run)
 	if (run->options.is_break_count && run->collector.tally.count > 0)
 		run->collector.tally.words[0].count++;
 	screen_line("counting again in a single process");
+	counting_since_ns = now_ns();
 	result = reference_count(&reference, &run->list, is_stopped);
 	screen_end();
 	if (result == 0)
@@ -250,8 +248,10 @@ static int verify(struct run *run)
 static int work(struct run *run)
 {
 	int64_t wall_ns;
-	int result = crew_start(&run->crew, &run->job, run->options.workers);
+	int result;
 
+	collect_open(&run->collector, &run->job);
+	result = crew_start(&run->crew, &run->job, run->options.workers);
 	if (result >= 0)
 		result = count_all(run);
 	wall_ns = now_ns() - run->start_ns;
@@ -272,7 +272,6 @@ static int run_job(struct run *run)
 
 	run->start_ns = now_ns();
 	run->watch.program = run->options.mptop;
-	collect_open(&run->collector, &run->job);
 	if (explain("starting", job_open(&run->job, &run->list)) >= 0)
 		result = work(run);
 	crew_end(&run->crew);

@@ -94,11 +94,47 @@ static void merge(struct reference_run *all, struct reference_run *batch)
 	batch->bytes_len = 0;
 }
 
+/* One pass for each byte of the heads, the lowest first; each keeps the order of the one before. */
+static void sort_by_head(struct reference_word *words, size_t count)
+{
+	struct reference_word *from = words, *to = memory_resize(NULL, count * sizeof(*to));
+
+	for (unsigned shift = 0; shift < 64; shift += 8) {
+		size_t places[257] = { 0 };
+		struct reference_word *sorted = to;
+
+		for (size_t i = 0; i < count; i++)
+			places[1 + (from[i].head >> shift & 255)]++;
+		for (unsigned byte = 1; byte < 256; byte++)
+			places[byte] += places[byte - 1];
+		for (size_t i = 0; i < count; i++)
+			to[places[from[i].head >> shift & 255]++] = from[i];
+		to = from;
+		from = sorted;
+	}
+	free(to); /* after eight passes `from` is `words` again */
+}
+
+/* Words of one head are few, and in no order yet. */
+static void sort_batch(struct reference_run *run)
+{
+	size_t end;
+
+	sort_by_head(run->words, run->count);
+	for (size_t i = 0; i < run->count; i = end) {
+		end = i + 1;
+		while (end < run->count && run->words[end].head == run->words[i].head)
+			end++;
+		if (end - i > 1 && (run->words[i].head & 255))
+			qsort_r(&run->words[i], end - i, sizeof(*run->words), compare_in_run, run);
+	}
+}
+
 static void finish_batch(struct batch *batch, bool is_last)
 {
 	struct reference_run *run = &batch->run;
 
-	qsort_r(run->words, run->count, sizeof(*run->words), compare_in_run, run);
+	sort_batch(run);
 	merge(&batch->recent, run);
 	if (batch->recent.count >= RECENT_WORDS || is_last)
 		merge(&batch->reference->all, &batch->recent);
