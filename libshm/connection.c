@@ -232,6 +232,16 @@ static int private_path(const char *endpoint, char path[static 108])
 	return wire_private_endpoint(path);
 }
 
+static int explain_failure(int error, const char *advice)
+{
+	if (error == -EPROTO)
+		return explain(error, "mpd speaks another version of the protocol or layout; "
+				      "restart it or install matching versions");
+	if (is_nobody_there(error))
+		return explain(-ECONNREFUSED, "no mpd answers; %s", advice);
+	return error < 0 ? explain(error, "mpd cannot be reached") : 0;
+}
+
 static int spawn_and_connect(struct connection *connection, const char *endpoint)
 {
 	int64_t patience_ends = clock_now_ns() + SPAWN_PATIENCE_NS;
@@ -239,15 +249,15 @@ static int spawn_and_connect(struct connection *connection, const char *endpoint
 	int result = private_path(endpoint, path);
 
 	if (result < 0)
-		return explain(result, "no place for a private mpd; set MP_ENDPOINT to a socket path");
+		return explain(result,
+			       "no place for a private mpd; set MP_ENDPOINT to a socket path");
 	result = spawn_mpd(path);
-	while (result == 0 && (result = connect_to(connection, path)) < 0) {
-		if (!is_nobody_there(result) || clock_now_ns() > patience_ends)
-			break;
+	if (result < 0)
+		return result;
+	while (is_nobody_there(result = connect_to(connection, path)) &&
+	       clock_now_ns() < patience_ends)
 		clock_sleep_ns(SPAWN_RETRY_NS);
-		result = 0;
-	}
-	return result;
+	return explain_failure(result, "one was started and did not come up");
 }
 
 int connection_open(struct connection *connection, const char *endpoint, bool may_spawn)
@@ -257,14 +267,8 @@ int connection_open(struct connection *connection, const char *endpoint, bool ma
 	*connection = (struct connection){ .socket = -1, .roster_fd = -1 };
 	result = connect_anywhere(connection, endpoint);
 	if (is_nobody_there(result) && may_spawn)
-		result = spawn_and_connect(connection, endpoint);
-	if (result == -EPROTO)
-		return explain(result, "mpd speaks another version of the protocol or layout; "
-				       "restart it or install matching versions");
-	if (is_nobody_there(result))
-		return explain(-ECONNREFUSED, "no mpd answers%s",
-			       may_spawn ? " and none could be started" : " and none may be started");
-	return result < 0 ? explain(result, "mpd cannot be reached") : 0;
+		return spawn_and_connect(connection, endpoint);
+	return explain_failure(result, "start one, or leave MP_NO_SPAWN away");
 }
 
 void connection_resume(struct connection *connection)

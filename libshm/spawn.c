@@ -44,14 +44,17 @@ int spawn_mpd(const char *endpoint)
 	long child;
 
 	if (access(program, X_OK) < 0)
-		return explain(-errno, "mpd is not installed at %s; set MP_MPD to its path", program);
+		return explain(-errno, "mpd is not installed at %s; set MP_MPD to its path",
+			       program);
 	child = syscall(SYS_clone, 0, NULL, NULL, NULL, 0);
 	if (child < 0)
-		return -errno;
+		return explain(-errno, "no process could be made for mpd");
 	if (child == 0)
 		become_mpd(program, arguments);
 	while (waitpid((pid_t)child, &status, __WCLONE) < 0)
 		if (errno != EINTR)
 			return 0; /* somebody else reaped it */
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0
+		       ? 0
+		       : explain(-EAGAIN, "no process could be made for mpd");
 }

@@ -7,7 +7,8 @@
 #define LIBSHM_SPAWN_H
 
 /* Start `mpd --supervise` at that endpoint, as nobody's child. Two at once are settled by mpd's
- * lock file. 0 once it was started, -ENOENT (no program), -errno. */
+ * lock file. 0 once it was started, else an explained error: -ECONNREFUSED
+ * (no program), -errno. */
 int spawn_mpd(const char *endpoint);
 
 #endif
