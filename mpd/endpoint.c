@@ -124,28 +124,42 @@ int endpoint_lock(const char *path)
 	return -EAGAIN;
 }
 
-static int clear_stale(const char *path)
+/* We have the lock, so it is one that is being torn down: the kernel lets go of the sockets of a
+ * killed mpd a little later than of its locks. */
+static bool falls_silent(const char *path)
+{
+	for (unsigned i = 0; i < LOCK_ATTEMPTS; i++) {
+		if (!somebody_answers(path))
+			return true;
+		clock_sleep_ns(LOCK_PAUSE_NS);
+	}
+	return false;
+}
+
+static int clear_stale(const char *path, bool *ret_was_left)
 {
 	struct stat info;
 
+	*ret_was_left = false;
 	if (lstat(path, &info) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(info.st_mode))
 		return -EEXIST;
-	if (somebody_answers(path))
+	if (!falls_silent(path))
 		return -EADDRINUSE;
 	log_info("replacing the socket of an mpd that is gone");
+	*ret_was_left = true;
 	return unlink(path) < 0 ? -errno : 0;
 }
 
-int endpoint_listen(const char *path)
+int endpoint_listen(const char *path, bool *ret_was_left)
 {
 	struct sockaddr_un address;
 	int error = wire_address(path, &address);
 	int fd;
 
 	if (error == 0)
-		error = clear_stale(path);
+		error = clear_stale(path, ret_was_left);
 	if (error < 0)
 		return error;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -194,7 +208,7 @@ static void remove_own_directory(const char *path)
 	rmdir(own);
 }
 
-void endpoint_remove(const char *path, int lock_fd)
+void endpoint_remove(const char *path, int lock_fd, bool is_in_use)
 {
 	char lock_path[LONG_PATH_BYTES], hidden[LONG_PATH_BYTES];
 
@@ -202,7 +216,8 @@ void endpoint_remove(const char *path, int lock_fd)
 	beside(path, ".leaving", hidden);
 	if (!is_same_file(lock_path, lock_fd))
 		return; /* removed already, and perhaps another mpd's by now */
-	unlink_socket(path);
+	if (!is_in_use)
+		unlink_socket(path);
 	unlink_socket(hidden);
 	unlink(lock_path);
 	remove_own_directory(path);

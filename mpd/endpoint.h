@@ -19,15 +19,17 @@ int endpoint_choose(const char *given, char ret_path[static ENDPOINT_BYTES]);
 /* Own the endpoint. A descriptor to keep, -EAGAIN: another mpd owns it, -errno. */
 int endpoint_lock(const char *path);
 
-/* Listen; replaces the socket of a dead mpd. Owners only. A descriptor or -errno; -EEXIST: the
- * path is something else than a socket; -EADDRINUSE: somebody answers there without the lock. */
-int endpoint_listen(const char *path);
+/* Listen; replaces the socket of a dead mpd (*ret_was_left: there was one). Owners only. A
+ * descriptor or -errno; -EEXIST: the path is something else than a socket; -EADDRINUSE: somebody
+ * answers there without the lock. */
+int endpoint_listen(const char *path, bool *ret_was_left);
 
 /* Take the socket out of sight and put it back: whoever connected before is still in the queue. */
 bool endpoint_hide(const char *path);
 void endpoint_show(const char *path);
 
-/* Remove socket and lock if they are still ours. */
-void endpoint_remove(const char *path, int lock_fd);
+/* Remove socket and lock if they are still ours. Segments in use: the socket stays, it tells the
+ * next mpd to look for them. */
+void endpoint_remove(const char *path, int lock_fd, bool is_in_use);
 
 #endif

@@ -133,3 +133,18 @@ void registry_commit(struct registry_record *record, enum registry_state state)
 	/* edge registry_record: release -> adoption's acquire; the fields before the state */
 	store_release(&record->state, state);
 }
+
+bool registry_is_name(const char name[static NAME_BYTES])
+{
+	size_t length = strnlen(name, NAME_BYTES);
+
+	if (length == 0 || length == NAME_BYTES)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)name[i] < 32 || name[i] == 127 || name[i] == '/')
+			return false;
+	for (size_t i = length; i < NAME_BYTES; i++)
+		if (name[i])
+			return false;
+	return true;
+}

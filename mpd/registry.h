@@ -13,6 +13,8 @@
 
 #include "libshm/layout.h"
 
+#include <stdbool.h>
+
 #define REGISTRY_RECORDS 1024
 
 enum registry_state {
@@ -49,6 +51,9 @@ struct registry_record *registry_at(unsigned index);
 
 /* A number for a new segment; 0: all records are in use (*ret_index untouched). */
 uint64_t registry_reserve(unsigned *ret_index);
+
+/* 1 to 63 bytes, then zeros to the end; no slash, no control characters. */
+bool registry_is_name(const char name[static NAME_BYTES]);
 
 void registry_commit(struct registry_record *record, enum registry_state state);
 

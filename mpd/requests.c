@@ -101,22 +101,6 @@ static int handle_HELLO(struct conn *conn, const void *request, struct reply *re
 	return 0;
 }
 
-/* 1 to 63 bytes, then zeros to the end; no slash, no control characters. */
-static bool is_name(const char name[static NAME_BYTES])
-{
-	size_t length = strnlen(name, NAME_BYTES);
-
-	if (length == 0 || length == NAME_BYTES)
-		return false;
-	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)name[i] < 32 || name[i] == 127 || name[i] == '/')
-			return false;
-	for (size_t i = length; i < NAME_BYTES; i++)
-		if (name[i])
-			return false;
-	return true;
-}
-
 static void fill_opened(const struct segment *segment, bool must_format,
 			struct proto_opened *opened)
 {
@@ -209,7 +193,7 @@ static int open_old(struct conn *conn, struct segment *segment, const struct pro
 	if (error < 0)
 		return error;
 	if (open->flags & MP_KEEP)
-		store_relaxed(&segment->record->is_kept, 1);
+		segment_keep(segment);
 	if (segment_is_ready(segment))
 		return hand_out(segment, reply);
 	wait_in_line(conn, segment, open->flags);
@@ -223,7 +207,8 @@ static int handle_OPEN(struct conn *conn, const void *request, struct reply *rep
 
 	if (conn->is_observer)
 		return -EPERM;
-	if (!is_name(open->name) || (open->flags & ~(uint32_t)OPEN_FLAGS_KNOWN) || open->reserved)
+	if (!registry_is_name(open->name) || (open->flags & ~(uint32_t)OPEN_FLAGS_KNOWN) ||
+	    open->reserved)
 		return -EINVAL;
 	segment = segment_find(open->name);
 	return segment ? open_old(conn, segment, open, reply) : open_new(conn, open, reply);
@@ -320,7 +305,7 @@ static int handle_UNLINK(struct conn *conn, const void *request, struct reply *r
 	const struct proto_open *open = request;
 	struct segment *segment;
 
-	if (!is_name(open->name))
+	if (!registry_is_name(open->name))
 		return -EINVAL;
 	if (conn->is_observer)
 		return -EPERM;

@@ -27,6 +27,9 @@
 #define ENDPOINT_NAME_BYTES 108
 #define ADOPTIONS_MAX 3 /* a segment whose repair killed mpd that often is served unrepaired */
 
+/* What a registry that was lost had known, in the flags of mpd's own slot. */
+enum { MARK_NAMELESS = 1, MARK_KEPT = 2 };
+
 static struct segment segments[REGISTRY_RECORDS];
 static char endpoint_name[ENDPOINT_NAME_BYTES];
 static int64_t grace;
@@ -155,6 +158,16 @@ int segment_create(const struct proto_open *open, uint32_t uid, struct segment *
 	return 0;
 }
 
+static void write_marks(struct segment *segment)
+{
+	uint32_t marks = state_of(segment) == REGISTRY_NAMELESS ? MARK_NAMELESS : 0;
+
+	if (load_relaxed(&segment->record->is_kept))
+		marks |= MARK_KEPT;
+	if (segment->seg)
+		store_relaxed(&segment->seg->clients[SLOT_MPD].flags, marks);
+}
+
 /* Map it, sweep what mpd's former self left in it. */
 static int map(struct segment *segment)
 {
@@ -177,6 +190,7 @@ static int map(struct segment *segment)
 	seg->roster_fd = reaper_roster();
 	segment->seg = seg;
 	recover_become_mpd(seg);
+	write_marks(segment);
 	doctor_begin(segment);
 	return 0;
 }
@@ -203,7 +217,14 @@ void segment_unlink(struct segment *segment)
 	log_info("segment '%s' lost its name", segment->record->name);
 	store_relaxed(&segment->record->is_kept, 0);
 	registry_commit(segment->record, REGISTRY_NAMELESS);
+	write_marks(segment);
 	segment_check_end(segment);
+}
+
+void segment_keep(struct segment *segment)
+{
+	store_relaxed(&segment->record->is_kept, 1);
+	write_marks(segment);
 }
 
 /* The record goes first: descriptors without a record are dropped by the next mpd. */
@@ -333,6 +354,93 @@ static void adopt(unsigned index)
 		repair(segment);
 }
 
+static bool is_known(const struct shm_header *header)
+{
+	for (unsigned i = 0; i < REGISTRY_RECORDS; i++)
+		if (segments[i].record && segments[i].record->generation == header->generation &&
+		    strcmp(segments[i].record->name, header->name) == 0)
+			return true;
+	return false;
+}
+
+/* What the header and mpd's slot tell, all checked: 0 or -errno. */
+static int read_lost(int fd, struct proto_open *ret_open, uint64_t *ret_generation,
+		     uint32_t *ret_marks)
+{
+	struct shm_header header;
+	struct seg_geometry at;
+	struct shm_client slot;
+	struct stat info;
+	int error;
+
+	if (fstat(fd, &info) < 0)
+		return -errno;
+	error = memory_check(fd, (uint64_t)info.st_size);
+	if (error == 0)
+		error = seg_read_header(fd, &header);
+	if (error == 0)
+		error = seg_check_header(&header, (uint64_t)info.st_size, &at);
+	if (error < 0)
+		return error;
+	if (!registry_is_name(header.name) || is_known(&header))
+		return -EEXIST;
+	if (pread(fd, &slot, sizeof(slot), (off_t)(at.clients + SLOT_MPD * sizeof(slot))) !=
+	    (ssize_t)sizeof(slot))
+		return -EBADMSG;
+	*ret_open = (struct proto_open){ .size_bytes = at.size_bytes,
+					 .max_clients = at.max_clients,
+					 .max_threads = at.max_threads,
+					 .mode = 0600,
+					 .gid = -1 };
+	memcpy(ret_open->name, header.name, sizeof(ret_open->name));
+	*ret_generation = header.generation;
+	*ret_marks = load_relaxed(&slot.flags);
+	return 0;
+}
+
+/* Two of one name: one of them had lost it. */
+static void enter_lost(struct segment *segment, struct registry_record *record, uint32_t marks)
+{
+	bool has_name = !(marks & MARK_NAMELESS) && !segment_find(record->name);
+	char name[STORE_NAME_BYTES];
+
+	store_relaxed(&record->is_kept, has_name && (marks & MARK_KEPT));
+	store_name(record->number, name);
+	store_put(name, segment->fd, segment->observer_fd);
+	registry_commit(record, has_name ? REGISTRY_READY : REGISTRY_NAMELESS);
+	segment->record = record;
+	log_info("segment '%s' was found at its clients", record->name);
+	repair(segment);
+}
+
+int segment_rescue(int fd, int observer_fd)
+{
+	struct registry_record *record;
+	struct proto_open open;
+	uint64_t generation, number = 0;
+	uint32_t marks;
+	unsigned index;
+	int error = read_lost(fd, &open, &generation, &marks);
+
+	if (error == 0) {
+		number = registry_reserve(&index);
+		error = number ? 0 : -EDQUOT;
+	}
+	if (error == 0)
+		error = fill_record(registry_at(index), &open, geteuid());
+	if (error < 0) {
+		close(fd);
+		close(observer_fd);
+		return error;
+	}
+	record = registry_at(index);
+	record->number = number;
+	record->generation = generation;
+	segments[index] = (struct segment){ .fd = fd, .observer_fd = observer_fd };
+	enter_lost(&segments[index], record, marks);
+	return 0;
+}
+
 void segment_adopt_all(void)
 {
 	const char *name;
@@ -351,5 +459,5 @@ void segment_adopt_all(void)
 	if (count)
 		log_info("%u segments adopted", count);
 	orphan_timer.fn = end_orphans;
-	loop_timer_set(&orphan_timer, count ? clock_now_ns() + grace : DEADLINE_NEVER);
+	loop_timer_set(&orphan_timer, clock_now_ns() + grace);
 }

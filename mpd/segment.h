@@ -30,6 +30,10 @@ struct segment {
 /* Of another mpd's life: everything the registry and the store brought. */
 void segment_adopt_all(void);
 
+/* A segment that only its clients kept: adopt it, unless it is known already. Takes both
+ * descriptors over. 0 or -errno. */
+int segment_rescue(int fd, int observer_fd);
+
 int segment_create(const struct proto_open *open, uint32_t uid, struct segment **ret_segment);
 struct segment *segment_find(const char *name);
 struct segment *segment_by_number(uint64_t number);
@@ -43,6 +47,7 @@ int segment_accept(struct segment *segment);
 int segment_reset(struct segment *segment);
 
 void segment_unlink(struct segment *segment);
+void segment_keep(struct segment *segment); /* MP_KEEP from now on */
 bool segment_is_ready(const struct segment *segment);
 
 /* End it if nobody needs it any more. Asked whenever a hold or a watch has gone. */
@@ -51,8 +56,8 @@ void segment_check_end(struct segment *segment);
 /* Does any segment keep mpd here by itself? */
 bool segment_any_kept(void);
 
-/* Give each descriptor an endpoint's name in /proc: the last part of its path. Grace: how long an
- * adopted segment waits for its clients. */
+/* The endpoint is part of the name that each descriptor has in /proc. Grace: how long an adopted
+ * segment waits for its clients. */
 void segment_configure(const char *endpoint, int64_t grace_ns);
 
 #endif

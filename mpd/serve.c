@@ -11,6 +11,7 @@
 #include "loop.h"
 #include "reaper.h"
 #include "registry.h"
+#include "rescue.h"
 #include "segment.h"
 #include "store.h"
 #include "version.h"
@@ -32,7 +33,7 @@
 static struct serve_plan plan;
 static struct loop_timer leave_timer;
 static uint64_t started_ns;
-static bool is_private;
+static bool is_private, is_after_crash;
 
 uint64_t version_started_ns(void)
 {
@@ -135,7 +136,7 @@ static int take_socket(void)
 			endpoint_show(plan.endpoint);
 		return fd;
 	}
-	fd = endpoint_listen(plan.endpoint);
+	fd = endpoint_listen(plan.endpoint, &is_after_crash);
 	if (fd >= 0)
 		store_put("listen", fd, -1);
 	return fd;
@@ -157,9 +158,12 @@ static int open_parts(int listen_fd)
 	leave_timer.deadline_ns = DEADLINE_NEVER;
 	leave_timer.fn = leave;
 	error = ctl_open(listen_fd, strcmp(plan.endpoint, SYSTEM_ENDPOINT) == 0, reconsider);
-	if (error == 0)
-		segment_adopt_all();
-	return error;
+	if (error < 0)
+		return error;
+	segment_adopt_all();
+	if (is_after_crash)
+		rescue_all(plan.endpoint);
+	return 0;
 }
 
 static int run(int listen_fd)
@@ -181,6 +185,7 @@ static int run(int listen_fd)
 
 int serve(const struct serve_plan *given)
 {
+	bool is_in_use = false;
 	int lock_fd, error;
 
 	plan = *given;
@@ -194,11 +199,13 @@ int serve(const struct serve_plan *given)
 		return 0;
 	}
 	error = lock_fd < 0 ? lock_fd : take_socket();
-	if (error >= 0)
+	if (error >= 0) {
 		error = run(error);
+		is_in_use = error == 0 && !reaper_is_idle();
+	}
 	if (error < 0)
 		log_error("%s: %s", plan.endpoint, strerror(-error));
 	if (lock_fd >= 0)
-		endpoint_remove(plan.endpoint, lock_fd);
+		endpoint_remove(plan.endpoint, lock_fd, is_in_use);
 	return error < 0;
 }

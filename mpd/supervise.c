@@ -194,6 +194,6 @@ int supervise_run(const struct supervise_plan *plan)
 	}
 	keep_put("lock", &lock);
 	status = keep_alive(plan);
-	endpoint_remove(plan->endpoint, lock.fd[0]);
+	endpoint_remove(plan->endpoint, lock.fd[0], false);
 	return status;
 }

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The last resort: mpd and its supervisor were killed together, clients still use their segments.
+ * Knows: how to find memory files in /proc. Does not know: what a segment is (segment.h).
+ *
+ * Without it the next open of a name would make a second memory under that name.
+ */
+#ifndef MPD_RESCUE_H
+#define MPD_RESCUE_H
+
+/* Adopt every segment of that endpoint that a process of this user holds open; how many. */
+unsigned rescue_all(const char *endpoint);
+
+#endif
