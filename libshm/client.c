@@ -233,8 +233,8 @@ static int check_segment_name(const char *name)
 	if (length == 0)
 		return explain(-EINVAL, "a segment needs a name");
 	if (length >= NAME_BYTES)
-		return explain(-ENAMETOOLONG, "the segment's name has %zu bytes, at most %d", length,
-			       NAME_BYTES - 1);
+		return explain(-ENAMETOOLONG, "the segment's name has %zu bytes, at most %d",
+			       length, NAME_BYTES - 1);
 	return 0;
 }
 

@@ -127,8 +127,9 @@ static int acquire_again(struct mp_lock *lock)
 	}
 	if (lock->kind == MP_LOCK_PLAIN)
 		return -EAGAIN; /* another thread may release it */
-	return explain(-EDEADLK, "this thread holds the lock '%s' already; release it first, or open "
-				 "it as MP_LOCK_RECURSIVE",
+	return explain(-EDEADLK,
+		       "this thread holds the lock '%s' already; release it first, or open "
+		       "it as MP_LOCK_RECURSIVE",
 		       object_name(lock->seg, lock->shared));
 }
 
@@ -145,8 +146,9 @@ static int try_acquire(struct mp_lock *lock, struct self *me, bool *ret_is_again
 		if (!lock_word_is_free(word))
 			return -EAGAIN;
 		if (word & LOCK_POISON)
-			return explain(-ENOTRECOVERABLE, "the holder of lock '%s' died; take it with "
-							 "mp_lock_repair and mend what it guards",
+			return explain(-ENOTRECOVERABLE,
+				       "the holder of lock '%s' died; take it with "
+				       "mp_lock_repair and mend what it guards",
 				       object_name(lock->seg, lock->shared));
 		if (cas_acquire(&lock->shared->word, &word, lock_word_taken(word, me->who)))
 			break;
@@ -258,11 +260,13 @@ static int refuse_release(struct mp_lock *lock, uint64_t word)
 	struct mp_who who;
 
 	if (lock_word_is_free(word))
-		return explain(-EOVERFLOW, "the lock '%s' is not held; it was released once too often",
+		return explain(-EOVERFLOW,
+			       "the lock '%s' is not held; it was released once too often",
 			       object_name(lock->seg, lock->shared));
 	if (mp_lock_owner(lock, &who) < 0)
 		memset(&who, 0, sizeof who);
-	return explain(-EPERM, "the lock '%s' is held by %s[%u] thread %u, only that thread releases it",
+	return explain(-EPERM,
+		       "the lock '%s' is held by %s[%u] thread %u, only that thread releases it",
 		       object_name(lock->seg, lock->shared), who.name, who.pid, who.tid);
 }
 
@@ -349,7 +353,8 @@ int mp_lock_repair(mp_lock *lock)
 		return error;
 	do {
 		if (!lock_word_is_free(word) || !(word & LOCK_POISON))
-			return explain(-EINVAL, "the lock '%s' is not poisoned, there is nothing to repair",
+			return explain(-EINVAL,
+				       "the lock '%s' is not poisoned, there is nothing to repair",
 				       object_name(lock->seg, lock->shared));
 	} while (!cas_acquire(&lock->shared->word, &word, lock_word_taken(word, me->who)));
 	store_relaxed(&lock->shared->depth, 0);

@@ -91,13 +91,15 @@ static int check_name(const char *name)
 	size_t length = strlen(name);
 
 	if (length == 0)
-		return explain(-EINVAL, "an object's name must not be empty; NULL makes an anonymous one");
+		return explain(-EINVAL,
+			       "an object's name must not be empty; NULL makes an anonymous one");
 	if (length >= NAME_BYTES)
 		return explain(-ENAMETOOLONG, "the name '%.20s...' has %zu bytes, at most %d", name,
 			       length, NAME_BYTES - 1);
 	for (const char *c = name; *c; c++)
 		if (*c == '/' || (unsigned char)*c < ' ' || *c == 127)
-			return explain(-EINVAL, "a name must not contain '/' or control characters");
+			return explain(-EINVAL,
+				       "a name must not contain '/' or control characters");
 	return 0;
 }
 
@@ -309,7 +311,8 @@ static int make_object(struct seg *seg, struct self *me, const struct object_req
 			       request->type->name);
 	memset(object, 0, request->bytes);
 	generation = generation_next(entry_word_generation(load_relaxed(&entry->word)));
-	fill_header(object, request, object_id_make(entry_index(seg, entry), generation), me->client);
+	fill_header(object, request, object_id_make(entry_index(seg, entry), generation),
+		    me->client);
 	error = request->make(seg, me, object, request->opts);
 	if (error < 0) {
 		arena_free(seg, NULL, me->client, reference);
@@ -329,8 +332,8 @@ static int attach_object(struct seg *seg, struct self *me, struct shm_entry *ent
 	void *object = entry_object(seg, entry, request->type);
 
 	if (request->flags & MP_EXCLUSIVE)
-		return explain(-EEXIST, "a %s '%s' exists in segment '%s'", found ? found->name : "?",
-			       request->name, seg->name);
+		return explain(-EEXIST, "a %s '%s' exists in segment '%s'",
+			       found ? found->name : "?", request->name, seg->name);
 	if (!object)
 		return explain(-EPROTO, "'%s' in segment '%s' is a %s, not a %s", request->name,
 			       seg->name, found ? found->name : "corrupt object",
@@ -416,7 +419,8 @@ static int remove_entry(struct seg *seg, struct shm_entry *entry, const char *na
 	if (!entry)
 		return explain(-ENOENT, "no %s '%s' in segment '%s'", type->name, name, seg->name);
 	if (!entry_object(seg, entry, type))
-		return explain(-EPROTO, "'%s' in segment '%s' is no %s", name, seg->name, type->name);
+		return explain(-EPROTO, "'%s' in segment '%s' is no %s", name, seg->name,
+			       type->name);
 	word = load_relaxed(&entry->word);
 	store_release(&entry->word, entry_word(ENTRY_REMOVED, entry_word_generation(word)));
 	return 0;

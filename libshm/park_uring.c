@@ -3,10 +3,10 @@
  * Sleeping in io_uring. Knows: one ring for each sleeping thread, the armed doorbell, armed pidfds,
  * the deadline of one enter. Does not know: wait sets.
  *
- * One system call arms what is not armed yet and sleeps on all of it. What did not fire stays armed:
- * an armed doorbell takes no ring while its owner is awake, because ringers make the system call
- * only when the bell says ASLEEP. Nobody but the owner sleeps on a doorbell, so an armed wait can
- * swallow nobody else's wake.
+ * One system call arms what is not armed yet and sleeps on all of it. What did not fire stays
+ * armed: an armed doorbell takes no ring while its owner is awake, because ringers make the system
+ * call only when the bell says ASLEEP. Nobody but the owner sleeps on a doorbell, so an armed wait
+ * can swallow nobody else's wake.
  */
 #include "park.h"
 

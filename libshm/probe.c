@@ -3,7 +3,8 @@
  * What this kernel and container allow, decided once for each process. Knows: io_uring's probe and
  * a self-test wake, MP_WAIT_ENGINE. Does not know: who sleeps.
  *
- * An opcode that is reported may still not work (seccomp, sysctl), so a park is opened and rung. Where a seccomp filter is active it may answer with SIGSYS: a child asks first.
+ * An opcode that is reported may still not work (seccomp, sysctl), so a park is opened and rung.
+ * Where a seccomp filter is active it may answer with SIGSYS: a child asks first.
  */
 #include "probe.h"
 
@@ -101,23 +102,30 @@ static int ask_in_child(void)
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EPERM;
 }
 
+static bool is_wished(const char *wish, const struct park_ops *engine)
+{
+	return wish && strcmp(wish, engine->name) == 0;
+}
+
 static void decide(void)
 {
 	const char *wish = getenv("MP_WAIT_ENGINE");
 
-	if (wish && *wish && strcmp(wish, park_futex.name) && strcmp(wish, park_uring.name)) {
-		chosen_error = -EINVAL;
-		return;
-	}
-	if (wish && strcmp(wish, park_futex.name) == 0) {
+	if (wish && !*wish)
+		wish = NULL;
+	if (is_wished(wish, &park_futex)) {
 		uring_error = -ECANCELED;
 		chosen = &park_futex;
+		return;
+	}
+	if (wish && !is_wished(wish, &park_uring)) {
+		chosen_error = -EINVAL;
 		return;
 	}
 	uring_error = seccomp_mode() == 2 ? ask_in_child() : 0;
 	if (uring_error == 0)
 		uring_error = try_uring();
-	if (uring_error < 0 && wish && *wish)
+	if (uring_error < 0 && wish)
 		chosen_error = uring_error;
 	else
 		chosen = uring_error < 0 ? &park_futex : &park_uring;

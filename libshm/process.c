@@ -291,7 +291,8 @@ static int send_signal(struct mp_process *process, int number)
 	if (!process->has_ended && kill(process->pid, number) < 0)
 		result = -errno;
 	pthread_mutex_unlock(&process->mutex);
-	return result < 0 ? explain(result, "process '%s' could not be signalled", process->name) : 0;
+	return result < 0 ? explain(result, "process '%s' could not be signalled", process->name)
+			  : 0;
 }
 
 int mp_process_terminate(mp_process *process)

@@ -28,7 +28,8 @@ static cold int put_failed(struct mp_queue *queue, int error)
 	case -ETIMEDOUT:
 		return explain_queue(queue, error, "it is full; wait longer or add getters");
 	case -EPIPE:
-		return explain_queue(queue, error, "its input was closed, no more messages can be put");
+		return explain_queue(queue, error,
+				     "its input was closed, no more messages can be put");
 	case -ENOSPC:
 		return explain_queue(queue, error, "the segment has no memory for the message");
 	default:
@@ -60,8 +61,9 @@ int queue_check_len(struct mp_queue *queue, size_t len)
 		return 0;
 	return explain(-EMSGSIZE, "queue '%s' carries messages of at most %llu bytes, not %zu",
 		       object_name(queue->ring.seg, queue->ring.shared),
-		       (unsigned long long)(queue->message_bytes ? queue->message_bytes
-								 : arena_max_bytes(queue->ring.seg)),
+		       (unsigned long long)(queue->message_bytes
+						    ? queue->message_bytes
+						    : arena_max_bytes(queue->ring.seg)),
 		       len);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Inside a queue. Knows: what the ring (queue_ring.c), the leases (queue_lease.c), the operations
- * (queue.c, queue_slot.c) and the object's life (queue_object.c) share. Does not know: anything else.
+ * (queue.c, queue_slot.c) and the object's life (queue_object.c) share. Does not know: the rest.
  */
 #ifndef LIBSHM_QUEUE_INTERNAL_H
 #define LIBSHM_QUEUE_INTERNAL_H

@@ -7,13 +7,13 @@
  * records where every other client of the queue finds them, and a returned message needs no place
  * in a ring that may be full meanwhile.
  *
- * | killed after               | record says             | the message is in | repair              |
- * | CAS CLAIMING               | CLAIMING, not filled    | the cell          | FREE                |
- * | filled stored              | CLAIMING, cell READING  | the cell          | FREE, cell READY    |
- * | cell EMPTY (commit)        | CLAIMING, cell moved on | the record        | RETURNED            |
- * | LEASED                     | LEASED                  | the record        | RETURNED            |
- * | ack: block HELD            | LEASED                  | the record        | block LINKED, RETURNED |
- * | ack: FREE (commit)         | FREE                    | nowhere, done     | block swept         |
+ * | killed after        | record says             | the message is in | repair                 |
+ * | CAS CLAIMING        | CLAIMING, not filled    | the cell          | FREE                   |
+ * | filled stored       | CLAIMING, cell READING  | the cell          | FREE, cell READY       |
+ * | cell EMPTY (commit) | CLAIMING, cell moved on | the record        | RETURNED               |
+ * | LEASED              | LEASED                  | the record        | RETURNED               |
+ * | ack: block HELD     | LEASED                  | the record        | block LINKED, RETURNED |
+ * | ack: FREE (commit)  | FREE                    | nowhere, done     | block swept            |
  */
 #include "arena.h"
 #include "queue_internal.h"
@@ -83,13 +83,15 @@ static int add_chunk(struct ring *ring, struct self *me, uint32_t place)
 	return arena_link(ring->seg, me->client, reference);
 }
 
-static struct shm_lease *claim_in_chunk(struct shm_lease *chunk, uint32_t client, uint64_t *ret_word)
+static struct shm_lease *claim_in_chunk(struct shm_lease *chunk, uint32_t client,
+					uint64_t *ret_word)
 {
 	for (uint32_t i = 0; i < LEASES_PER_CHUNK; i++) {
 		uint64_t word = load_relaxed(&chunk[i].word);
 		uint64_t mine = lease_word(lease_word_seq(word) + 1, client, LEASE_CLAIMING);
 
-		if (lease_word_state(word) == LEASE_FREE && cas_acquire(&chunk[i].word, &word, mine)) {
+		if (lease_word_state(word) == LEASE_FREE &&
+		    cas_acquire(&chunk[i].word, &word, mine)) {
 			*ret_word = mine;
 			return &chunk[i];
 		}
@@ -168,7 +170,8 @@ static bool take_returned(struct shm_lease *lease, uint32_t client, struct taken
 }
 
 /* Calls `each` on every record until it says true. */
-static bool any_lease(struct ring *ring, bool (*each)(struct shm_lease *lease, void *arg), void *arg)
+static bool any_lease(struct ring *ring, bool (*each)(struct shm_lease *lease, void *arg),
+		      void *arg)
 {
 	uint32_t count = chunk_count(ring);
 

@@ -49,7 +49,8 @@ static bool queue_fits(const void *object, const void *opts)
 	const struct mp_queue_opts *wish = opts;
 
 	return (!wish->capacity || wish->capacity == load_relaxed(&shared->capacity)) &&
-	       (!wish->message_bytes || wish->message_bytes == load_relaxed(&shared->message_bytes));
+	       (!wish->message_bytes ||
+		wish->message_bytes == load_relaxed(&shared->message_bytes));
 }
 
 /* --- recovery --- */

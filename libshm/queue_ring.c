@@ -11,13 +11,13 @@
  * WRITING holds up the getters (the order is strict), one that is READING holds up the putter a lap
  * later: both for the time of one copy, or until the dead owner is swept.
  *
- * | killed                 | the cell says  | repair (queue_object.c)   | outcome                  |
- * | put before CAS         | EMPTY          | none                      | nothing happened         |
- * | put after CAS          | WRITING(dead)  | SKIP                      | never put, counted       |
- * | put after READY        | READY          | audit rings               | put                      |
- * | take before CAS        | READY          | none                      | nothing happened         |
- * | take after CAS         | READING(dead)  | READY, tries + 1          | redelivered, flagged     |
- * | take after EMPTY       | EMPTY, lap + 1 | audit rings               | taken                    |
+ * | killed           | the cell says  | repair (queue_object.c) | outcome              |
+ * | put before CAS   | EMPTY          | none                    | nothing happened     |
+ * | put after CAS    | WRITING(dead)  | SKIP                    | never put, counted   |
+ * | put after READY  | READY          | audit rings             | put                  |
+ * | take before CAS  | READY          | none                    | nothing happened     |
+ * | take after CAS   | READING(dead)  | READY, tries + 1        | redelivered, flagged |
+ * | take after EMPTY | EMPTY, lap + 1 | audit rings             | taken                |
  *
  * Overlaps: put/put and take/take: one CAS wins. put/take of one cell: states are disjoint. A hint
  * stored late by a slow thread goes back a little: others then walk over cells of a later lap.
@@ -143,21 +143,28 @@ static int walk_to_head(struct ring *ring, struct look *look)
 		struct shm_cell *cell = &ring->cells[position_index(position)];
 		uint64_t word = load_seqcst(&cell->word);
 		int64_t ahead = lap_difference(cell_word_lap(word), position_lap(position));
-		enum cell_state state = cell_word_state(word);
 
 		*look = (struct look){ .cell = cell, .position = position, .word = word };
-		if (ahead == 0 && state == CELL_READY)
-			return 0;
-		if (ahead == 0 && state == CELL_SEALED)
-			return -EPIPE;
-		if (ahead < 0 || (ahead == 0 && (state == CELL_EMPTY || state == CELL_WRITING)))
+		if (ahead < 0)
 			return -EAGAIN;
-		if (ahead == 0 && state == CELL_SKIP)
-			reclaim_skip(cell, word);
-		else if (ahead == 0)
-			position = position_next(position, ring->capacity);
-		else
+		if (ahead > 0) {
 			position = jump(ring, position, word, false);
+			continue;
+		}
+		switch (cell_word_state(word)) {
+		case CELL_READY:
+			return 0;
+		case CELL_SEALED:
+			return -EPIPE;
+		case CELL_EMPTY:
+		case CELL_WRITING:
+			return -EAGAIN;
+		case CELL_SKIP:
+			reclaim_skip(cell, word);
+			break;
+		default:
+			position = position_next(position, ring->capacity);
+		}
 	}
 	return -EAGAIN;
 }

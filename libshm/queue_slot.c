@@ -67,7 +67,8 @@ int mp_queue_commit(mp_queue *queue, struct mp_slot *slot)
 		return explain(-EINVAL, "slot->len has grown beyond what was reserved");
 	result = queue_claim_place(queue, me, (int64_t)slot->private_[SLOT_TIMEOUT], &place);
 	if (result < 0)
-		return explain_plain(result, "the reserved message could not be put; the slot stays");
+		return explain_plain(result,
+				     "the reserved message could not be put; the slot stays");
 	queue_put_block(queue, me, &place, reference, slot->len);
 	*slot = (struct mp_slot){ .id = place.position };
 	return 0;

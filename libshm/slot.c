@@ -5,8 +5,8 @@
  *
  * A slot is claimed by one CAS that stores state, generation and pid together: whoever meets a
  * half-made slot can ask whether its maker lives. It is freed by one CAS on exactly the swept word,
- * so a late sweeper cannot free a successor. The new owner, not the sweeper, resets what the old one
- * left (bell, records, held, touched): a late sweeper never writes into a slot in use.
+ * so a late sweeper cannot free a successor. The new owner, not the sweeper, resets what the old
+ * one left (bell, records, held, touched): a late sweeper never writes into a slot in use.
  */
 #include "slot.h"
 

@@ -19,7 +19,8 @@
  *   S10 whoever leaves with nothing hands a spent wake on  S11 the record ends
  *
  *   W1 look  W2 choose the oldest (any choice is correct)  W3 take his bit: a token that owes one
- *   ring  W4 bell += 2  W5 the kernel woke nobody though it said ASLEEP: he is stopped, ring another
+ *   ring  W4 bell += 2  W5 the kernel woke nobody though it said ASLEEP: he is stopped, ring the
+ *   next
  *
  * Which may overlap: everything with everything. W3 against S8: exactly one sees the bit. A late W4
  * on a reused slot is a spurious wake. A death between W3 and W4, or after S8 with a spent wake, is

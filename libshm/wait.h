@@ -15,12 +15,13 @@ struct wait_point {
 	struct shm_waiters *set;
 	uint64_t record;                /* object offset | enum wait_condition */
 	bool (*is_ready)(void *object); /* one seq_cst look at a word the publisher RMWs last */
-	/* After the announcement, in place of is_ready: may also mark the object's word. NULL: none. */
+	/* After the announcement, instead of is_ready: may also mark the object's word. Or NULL. */
 	bool (*mark)(void *object);
-	/* The client slot whose death could make it ready, SLOT_NONE if there is none. May be NULL. */
+	/* The client slot whose death could make it ready, SLOT_NONE if there is none. Or NULL. */
 	uint32_t (*blocker)(void *object);
 	void *object;
-	uint32_t turns; /* waits so far for the same thing: the first takes a ticket, the rest keep it */
+	/* Waits so far for the same thing: the first takes a ticket, the rest keep it. */
+	uint32_t turns;
 };
 
 /* Wait until `point` may be ready: spin, announce, re-check, sleep. 0: try again now.

@@ -295,7 +295,8 @@ static double mutex_pairs(bool is_robust)
 
 	pthread_mutexattr_init(&kind);
 	pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED);
-	pthread_mutexattr_setrobust(&kind, is_robust ? PTHREAD_MUTEX_ROBUST : PTHREAD_MUTEX_STALLED);
+	pthread_mutexattr_setrobust(&kind,
+				    is_robust ? PTHREAD_MUTEX_ROBUST : PTHREAD_MUTEX_STALLED);
 	pthread_mutex_init(mutex, &kind);
 	began = now_ns();
 	for (unsigned i = 0; i < PAIRS; i++) {

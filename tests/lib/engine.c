@@ -4,6 +4,7 @@
  */
 #include "probe.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ int main(void)
 	}
 	if (engine->engine == ENGINE_URING)
 		printf("%s\n", engine->name);
-	else if (probe_uring_error() < 0)
+	else if (probe_uring_error() < 0 && probe_uring_error() != -ECANCELED)
 		printf("%s (io_uring is refused: %s)\n", engine->name,
 		       strerror(-probe_uring_error()));
 	else

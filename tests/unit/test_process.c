@@ -207,7 +207,8 @@ static void bad_names_and_sizes_are_refused_with_a_sentence(void **state)
 static void no_mpd_and_no_spawn_is_refused(void **state)
 {
 	mp_segment *segment = NULL;
-	int error = mp_segment_open("s", &(struct mp_segment_opts){ .flags = MP_NO_SPAWN }, &segment);
+	int error =
+		mp_segment_open("s", &(struct mp_segment_opts){ .flags = MP_NO_SPAWN }, &segment);
 
 	assert_int_equal(error, -ECONNREFUSED);
 	assert_non_null(strstr(mp_explain(), "no mpd"));

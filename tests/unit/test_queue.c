@@ -108,7 +108,8 @@ static void queue_of_one_message_alternates(void **state)
 
 static void every_length_arrives_whole(void **state)
 {
-	static const size_t lengths[] = { 0, 1, 7, 8, 47, 48, 49, 64, 1000, 16384, 16385, 70000, 1 << 20 };
+	static const size_t lengths[] = { 0,  1,    7,     8,     47,    48,     49,
+					  64, 1000, 16384, 16385, 70000, 1 << 20 };
 	struct objects objects;
 	mp_queue *queue = open_queue(objects_begin(&objects), 4);
 	uint64_t before = used_blocks(objects.seg);
@@ -576,7 +577,8 @@ static void hostile_hints_and_words_are_survived(void **state)
 
 	srand(1);
 	for (int i = 0; i < 20000; i++) {
-		uint64_t random = (uint64_t)rand() << 33 ^ (uint64_t)rand() << 11 ^ (uint64_t)rand();
+		uint64_t random =
+			(uint64_t)rand() << 33 ^ (uint64_t)rand() << 11 ^ (uint64_t)rand();
 
 		if (i % 3 == 0)
 			words[8 + rand() % 32] = random; /* hints, counters, waiters, chunks */
