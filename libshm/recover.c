@@ -6,7 +6,7 @@
  * The order, and why:
  *   1 the word says DEAD           the verdict is public, whoever comes next goes on
  *   2 intents finished             while the guards still bear the dead one's name
- *   3 guards released on his behalf
+ *   3 guards released on his behalf (the arena's by arena_sweep, once its granules are in order)
  *   4 objects he had open          cells, leases, locks: may still name blocks he HELD
  *   5 his blocks freed             only now is every block of his either linked or lost
  *   6 wait bits, thread slots, client slot
@@ -77,7 +77,6 @@ static void release_guards(const struct sweep *sweep)
 	struct shm_header *header = sweep->seg->header;
 
 	guard_release_dead(&header->directory_guard, sweep->client, sweep->generation);
-	guard_release_dead(&header->arena_guard, sweep->client, sweep->generation);
 	guard_release_dead(&header->graph_guard, sweep->client, sweep->generation);
 }
 
