@@ -4,7 +4,8 @@
  * socket, one message a packet, one answer to each request, in order.
  * Knows: bytes on the wire. Does not know: sockets (wire.h), what mpd does with them.
  *
- * A client that sends anything else is dropped. Sizes are exact; reserved bytes are zero.
+ * A client that sends anything else is dropped. Sizes are exact; reserved bytes are zero. A failed
+ * request is answered in full size too, with its body zero and no descriptor.
  */
 #ifndef LIBSHM_PROTO_H
 #define LIBSHM_PROTO_H
@@ -53,7 +54,7 @@ struct proto_hello {
 	uint64_t signature;
 };
 
-struct proto_welcome { /* + roster descriptor */
+struct proto_welcome { /* + roster descriptor, not for observers; complete on -EPROTO too */
 	uint32_t pid;
 	uint32_t is_system;
 	uint64_t started_ns; /* monotonic */

@@ -257,7 +257,11 @@ static int handle_FORMATTED(struct conn *conn, const void *request, struct reply
 	struct segment *segment = segment_by_number(formatted->segment);
 	int error;
 
-	if (!segment || segment->formatter != conn)
+	if (!segment)
+		return -ESTALE; /* told so by an mpd that died: it is gone, open it again */
+	if (segment_is_ready(segment))
+		return 0;
+	if (segment->formatter != conn)
 		return -EPERM;
 	error = segment_accept(segment);
 	if (error == 0) {
@@ -279,8 +283,10 @@ static int handle_ATTACHED(struct conn *conn, const void *request, struct reply 
 
 	if (!segment)
 		return -ESTALE;
-	if (conn->is_observer || !segment->seg)
+	if (conn->is_observer || !segment_is_ready(segment))
 		return -EPERM;
+	if (!segment->seg)
+		return 0; /* left as it is: the connection's hold is all we have */
 	error = reaper_watch(&conn->process, conn->fd, conn->pid, segment, attached->client,
 			     attached->generation);
 	if (error == 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * See segment.h. What a kill leaves at each step of a creation: a number that is never used; stored
- * descriptors without a record (adoption drops them); a record in state NEW (its formatter has
- * lost its connection: adoption drops it). Nobody was told of the segment in any of these.
+ * descriptors without a record (adoption drops them); a record in state NEW. The latter's formatter
+ * has lost its connection: if it had finished, adoption takes the segment, else it drops it, and
+ * FORMATTED is answered with -ESTALE. Nobody else was told of the segment in any of these.
  */
 #include "segment.h"
 
@@ -245,8 +246,11 @@ static void end(struct segment *segment)
 
 static bool is_needed(const struct segment *segment)
 {
+	bool is_unseen = !segment->seg; /* left as it is: who uses it cannot be told */
+
 	return segment->holds || segment->watches || segment->formatter || segment->waiters ||
-	       (load_relaxed(&segment->record->is_kept) && state_of(segment) == REGISTRY_READY);
+	       (state_of(segment) == REGISTRY_READY &&
+		(load_relaxed(&segment->record->is_kept) || is_unseen));
 }
 
 void segment_check_end(struct segment *segment)
@@ -332,7 +336,8 @@ static void repair(struct segment *segment)
 	store_relaxed(&record->adoptions, 0);
 }
 
-static void adopt(unsigned index)
+/* False: the registry knows a segment that the store has lost. */
+static bool adopt(unsigned index)
 {
 	struct segment *segment = &segments[index];
 	struct registry_record *record = registry_at(index);
@@ -341,17 +346,18 @@ static void adopt(unsigned index)
 
 	/* edge registry_record: acquire <- registry_commit() of the mpd before us */
 	if (load_acquire(&record->state) == REGISTRY_FREE)
-		return;
+		return true;
 	store_name(record->number, name);
 	segment->record = record;
 	take_files(segment, name);
 	error = check_files(segment);
 	if (error < 0)
 		log_error("segment '%s' is lost: %s", record->name, strerror(-error));
-	if (error < 0 || state_of(segment) == REGISTRY_NEW)
+	if (error < 0 || (state_of(segment) == REGISTRY_NEW && segment_accept(segment) < 0))
 		end(segment);
-	else
+	else if (!segment->seg)
 		repair(segment);
+	return error == 0;
 }
 
 static bool is_known(const struct shm_header *header)
@@ -441,14 +447,15 @@ int segment_rescue(int fd, int observer_fd)
 	return 0;
 }
 
-void segment_adopt_all(void)
+bool segment_adopt_all(void)
 {
 	const char *name;
+	bool is_whole = true;
 	unsigned count = 0;
 	int fd;
 
 	for (unsigned i = 0; i < REGISTRY_RECORDS; i++) {
-		adopt(i);
+		is_whole &= adopt(i);
 		count += segment_at(i) != NULL;
 	}
 	while ((fd = store_take_any(&name)) >= 0) {
@@ -460,4 +467,5 @@ void segment_adopt_all(void)
 		log_info("%u segments adopted", count);
 	orphan_timer.fn = end_orphans;
 	loop_timer_set(&orphan_timer, clock_now_ns() + grace);
+	return is_whole;
 }

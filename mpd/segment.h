@@ -20,15 +20,16 @@ struct segment {
 	struct registry_record *record; /* NULL: this row is not used */
 	int fd;
 	int observer_fd;
-	struct seg *seg;        /* mapped once it is formatted; NULL before, or if it is corrupt */
+	struct seg *seg;        /* mapped once it is formatted; NULL before, or if left as it is */
 	struct conn *formatter; /* who was told to format it */
 	struct conn *waiters;   /* first in line for it meanwhile (requests.c) */
 	unsigned holds;
 	unsigned watches;
 };
 
-/* Of another mpd's life: everything the registry and the store brought. */
-void segment_adopt_all(void);
+/* Of another mpd's life: everything the registry and the store brought. False: something the
+ * registry knows was not in the store. */
+bool segment_adopt_all(void);
 
 /* A segment that only its clients kept: adopt it, unless it is known already. Takes both
  * descriptors over. 0 or -errno. */

@@ -160,8 +160,7 @@ static int open_parts(int listen_fd)
 	error = ctl_open(listen_fd, strcmp(plan.endpoint, SYSTEM_ENDPOINT) == 0, reconsider);
 	if (error < 0)
 		return error;
-	segment_adopt_all();
-	if (is_after_crash)
+	if (!segment_adopt_all() || is_after_crash)
 		rescue_all(plan.endpoint);
 	return 0;
 }

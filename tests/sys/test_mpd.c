@@ -376,6 +376,40 @@ static void supervisor_may_be_killed(void **state)
 	raw_forget(&segment);
 }
 
+static void segment_being_made_when_mpd_is_killed_is_whole_or_gone(void **state)
+{
+	struct raw_segment whole, half, found;
+	struct proto_segment formatted;
+	struct seg_geometry plan;
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	assert_int_equal(raw_open(&raw, "half", 0, 0, &half), 0);
+	assert_int_equal(raw_open(&raw, "whole", 0, 0, &whole), 0);
+	assert_int_equal(seg_plan(whole.opened.size_bytes, whole.opened.max_clients,
+				  whole.opened.max_threads, &plan), 0);
+	assert_int_equal(seg_format(whole.fd, "whole", whole.opened.generation, &plan), 0);
+	kill_mpd(&raw);
+	raw_close(&raw);
+	raw_connect(&raw);
+	formatted.segment = whole.opened.segment;
+	assert_int_equal(raw_ask(&raw, PROTO_FORMATTED, &formatted, sizeof formatted, NULL, 0,
+				 NULL), 0);
+	formatted.segment = half.opened.segment;
+	assert_int_equal(raw_ask(&raw, PROTO_FORMATTED, &formatted, sizeof formatted, NULL, 0,
+				 NULL), -ESTALE);
+	assert_int_equal(raw_open(&raw, "whole", 0, MP_EXISTING, &found), 0);
+	assert_int_equal(found.opened.generation, whole.opened.generation);
+	raw_forget(&found);
+	assert_int_equal(raw_open(&raw, "half", 0, 0, &found), 0);
+	assert_int_equal(found.opened.must_format, 1);
+	raw_forget(&found);
+	raw_forget(&whole);
+	raw_forget(&half);
+	raw_close(&raw);
+}
+
 static void kill_both(struct raw *raw)
 {
 	assert_int_equal(kill(raw_parent_of((pid_t)raw->welcome.pid), SIGKILL), 0);
@@ -700,6 +734,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(killed_mpd_is_back_with_the_same_memory),
 	HARNESS_TEST_WITH_MPD(client_that_died_while_mpd_was_dead_is_swept),
 	HARNESS_TEST_WITH_MPD(supervisor_may_be_killed),
+	HARNESS_TEST_WITH_MPD(segment_being_made_when_mpd_is_killed_is_whole_or_gone),
 	HARNESS_TEST_WITH_MPD(both_killed_the_next_mpd_finds_the_segments_at_their_clients),
 	HARNESS_TEST_WITH_MPD(client_that_died_before_it_said_attached_is_swept),
 	HARNESS_TEST_WITH_MPD(many_that_start_at_once_are_one_mpd),
