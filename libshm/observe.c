@@ -76,9 +76,13 @@ MP_EXPORT int mp_observe_refresh(mp_observer *observer)
 
 MP_EXPORT int mp_observe_endpoint(mp_observer *observer, struct mp_endpoint_info *ret_info)
 {
+	uint64_t now = (uint64_t)clock_now_ns();
+
 	if (!observer || !ret_info)
 		return -EINVAL;
 	*ret_info = observer->info;
+	if (observer->mpd_started_ns && observer->mpd_started_ns < now)
+		ret_info->mpd_age_ns = (int64_t)(now - observer->mpd_started_ns);
 	return 0;
 }
 

@@ -159,12 +159,10 @@ static int connect_to(const char *path, int64_t deadline_ns)
 static void take_welcome(struct mp_observer *observer, const struct proto_welcome *welcome)
 {
 	struct mp_endpoint_info *info = &observer->info;
-	uint64_t now = (uint64_t)clock_now_ns();
-
 	info->is_mpd_alive = 1;
 	info->mpd_pid = welcome->pid;
 	info->mpd_restarts = welcome->restarts;
-	info->mpd_age_ns = welcome->started_ns < now ? (int64_t)(now - welcome->started_ns) : 0;
+	observer->mpd_started_ns = welcome->started_ns;
 	observe_text(info->mpd_version, sizeof(info->mpd_version), welcome->version,
 		     sizeof(welcome->version));
 	observe_text(info->mpd_engine, sizeof(info->mpd_engine), welcome->engine,

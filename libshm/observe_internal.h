@@ -43,6 +43,7 @@ struct mp_observer {
 	bool is_silent; /* mpd let a deadline pass: wait for it only briefly from now on */
 	uint8_t *packet; /* PROTO_MESSAGE_MAX bytes */
 	struct mp_endpoint_info info;
+	uint64_t mpd_started_ns;
 	struct observe_segment *segments;
 	unsigned segment_count, segment_capacity;
 };

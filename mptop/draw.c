@@ -64,18 +64,30 @@ static int draw_meters(struct screen *screen, int y)
 	return y;
 }
 
-static int draw_alarm(struct screen *screen, int y)
+static int put_alarm(struct screen *screen, int y, enum style style, const struct text *what)
 {
 	struct text alarm = { 0 };
 
-	text_add(&alarm, "%s ", screen->show.glyphs->alarm);
+	if (!what->used)
+		return y;
+	text_add(&alarm, "%s %s", screen->show.glyphs->alarm, what->bytes);
+	return put_wrapped(screen, y, style, alarm.bytes);
+}
+
+/* The worst first; a missing mpd has a line of its own where there is room for two. */
+static int draw_alarms(struct screen *screen, int y)
+{
+	struct text alarm = { 0 }, mpd = { 0 };
+
 	if (screen->error < 0)
 		text_add(&alarm, "%s", mp_strerror(screen->error));
 	else
 		overview_alarm(&screen->show, &alarm);
-	if (alarm.used <= strlen(screen->show.glyphs->alarm) + 1)
-		return y;
-	return put_wrapped(screen, y, STYLE_ALARM, alarm.bytes);
+	y = put_alarm(screen, y, STYLE_ALARM, &alarm);
+	model_add_mpd(&mpd, screen->model);
+	if (screen->error >= 0 && (!alarm.used || LINES >= HEIGHT_TABS))
+		y = put_alarm(screen, y, STYLE_WARN, &mpd);
+	return y;
 }
 
 static void draw_tabs(struct screen *screen, int y)
@@ -223,7 +235,7 @@ void draw_screen(struct screen *screen)
 	if (LINES >= HEIGHT_METERS && screen->view == INDEX_view_overview && !screen->is_help)
 		y = draw_meters(screen, y);
 	if (LINES >= HEIGHT_HEADER)
-		y = draw_alarm(screen, y);
+		y = draw_alarms(screen, y);
 	if (LINES >= HEIGHT_TABS)
 		draw_tabs(screen, y++);
 	if (LINES >= HEIGHT_KEYS || screen->is_editing)

@@ -66,7 +66,7 @@ const void **view_order(const struct view *view, const struct show *show, const 
 void overview_title(const struct show *show, unsigned cells, struct text *text);
 void overview_meter(const struct show *show, unsigned line, unsigned cells, struct text *text);
 #define OVERVIEW_METERS 3
-/* The one line that says what is badly wrong: a cycle of locks, or no mpd; empty if all is well. */
+/* The line that says what is badly wrong: the oldest cycle of locks; empty if all is well. */
 void overview_alarm(const struct show *show, struct text *text);
 
 #define COMPARE(left, right) (((left) > (right)) - ((left) < (right)))

@@ -133,10 +133,8 @@ void overview_alarm(const struct show *show, struct text *text)
 			where = snapshot;
 		}
 	}
-	if (!oldest) {
-		model_add_mpd(text, model);
+	if (!oldest)
 		return;
-	}
 	text_add(text, "DEADLOCK ");
 	format_age(text, oldest->age_ns);
 	text_add(text, "  ");

@@ -172,7 +172,7 @@ MP_MUST_USE int mp_observe_name(mp_observer *observer, unsigned index,
 				char ret_name[MP_OBSERVE_NAME]);
 
 /* Copy segment `index` (0 .. mp_observe_refresh() - 1). The observer owns the snapshot; it is good
- * until the next call for the same index or the close.
+ * until the next call for the same index, the next refresh or the close.
  *
  * Blocks:  never.
  * Threads: one at a time for each observer.
