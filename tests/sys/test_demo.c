@@ -325,6 +325,61 @@ static void interrupt_ends_it_with_its_workers(void **state)
 	free(path);
 }
 
+/* SIGKILL one of its children; 1 if one was killed. A single one may be the start of mpd. */
+static unsigned kill_a_child(pid_t parent, unsigned choice)
+{
+	char path[64], text[1024] = "", *at = text, *end;
+	pid_t children[64];
+	unsigned count = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
+	file = fopen(path, "re");
+	if (!file)
+		harness_skip("this kernel does not tell the children of a process");
+	if (fgets(text, sizeof(text), file))
+		for (; count < 64 && (children[count] = (pid_t)strtol(at, &end, 10)) > 0; at = end)
+			count++;
+	fclose(file);
+	return count > 1 && kill(children[choice % count], SIGKILL) == 0;
+}
+
+static bool has_ended(void *arg)
+{
+	char state = program_state(*(pid_t *)arg);
+
+	return state == 0 || state == 'Z';
+}
+
+/* Attempts that break off, and attempts that are made twice. */
+static void workers_killed_all_the_time_change_nothing(void **state)
+{
+	char *path = strdup(program_built("docs/examples/wordcount/wordcount"));
+	char *argv[20] = { path, "--no-kill" };
+	struct program program;
+	unsigned killed = 0;
+	struct tree tree;
+
+	make_tree(&tree);
+	for (unsigned i = 2; i < 12; i++)
+		argv[i] = tree.directory;
+	program_start(&program, argv);
+	for (unsigned i = 0; i < 200 && !has_ended(&program.pid); i++) {
+		harness_sleep_ms(3 + i % 11);
+		killed += kill_a_child(program.pid, i);
+	}
+	program_wait(&program, RUN_SECONDS);
+	expect_code(&program, 0);
+	expect_number(&program, "files", 10 * tree.files);
+	expect_text(&program, "\nverified: equal to a single-process count\n");
+	print_message("%u killed, %lu redelivered\n", killed,
+		      number_of(&program, "\nredelivered: "));
+	assert_true(killed > 20);
+	program_free(&program);
+	remove_tree(&tree);
+	free(path);
+}
+
 static unsigned count_entries(const char *directory)
 {
 	DIR *all = opendir(directory);
@@ -355,6 +410,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(result_is_right_although_a_worker_is_killed),
 	HARNESS_TEST_WITH_MPD(only_worker_may_be_the_one_that_is_killed),
 	HARNESS_TEST_WITH_MPD(nothing_is_redelivered_when_nobody_is_killed),
+	HARNESS_TEST_WITH_MPD(workers_killed_all_the_time_change_nothing),
 	HARNESS_TEST_WITH_MPD(one_wrong_count_fails_the_verification),
 	HARNESS_TEST_WITH_MPD(mptop_shows_the_job_in_the_middle_and_at_the_end),
 	HARNESS_TEST_WITH_MPD(directory_without_files_is_counted_too),

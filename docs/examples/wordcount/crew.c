@@ -19,13 +19,15 @@
 static int start_one(struct crew *crew, unsigned number)
 {
 	char name[32];
+	struct mp_process_opts opts = { .name = name };
 	int result;
 
 	snprintf(name, sizeof(name), "worker-%u", number);
 	crew->workers[number] = (struct worker){ .job = crew->job, .number = number };
-	crew->starts++;
-	result = mp_process_start(crew->job->segment, &(struct mp_process_opts){ .name = name },
-				  worker_run, &crew->workers[number], &crew->processes[number]);
+	do /* -ECHILD: somebody killed it before it had begun */
+		result = mp_process_start(crew->job->segment, &opts, worker_run,
+					  &crew->workers[number], &crew->processes[number]);
+	while (++crew->starts <= crew->count + SPARE_WORKERS && result == -ECHILD);
 	if (result < 0)
 		fprintf(stderr, "wordcount: starting %s: %s\n", name, mp_explain());
 	return result;
