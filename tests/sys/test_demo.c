@@ -293,6 +293,26 @@ static void directory_without_files_is_counted_too(void **state)
 	remove_tree(&tree);
 }
 
+/* Over in no time; still one is killed. */
+static void worker_is_killed_although_there_is_one_file_only(void **state)
+{
+	struct tree tree = { .directory = "/tmp/libshm-words-XXXXXX" };
+	struct program program;
+	int dir;
+
+	assert_non_null(mkdtemp(tree.directory));
+	dir = open(tree.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	add_file(&tree, dir, "one", "zebra\n");
+	tree.zebras = 1;
+	close(dir);
+	run_wordcount(&program, &tree, NULL, NULL);
+	expect_right(&program, &tree);
+	expect_text(&program, "killed worker-");
+	expect_number(&program, "redelivered", 1);
+	program_free(&program);
+	remove_tree(&tree);
+}
+
 static void missing_directory_is_an_error(void **state)
 {
 	struct tree tree = { .directory = "/nowhere/at/all" };
@@ -414,6 +434,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(one_wrong_count_fails_the_verification),
 	HARNESS_TEST_WITH_MPD(mptop_shows_the_job_in_the_middle_and_at_the_end),
 	HARNESS_TEST_WITH_MPD(directory_without_files_is_counted_too),
+	HARNESS_TEST_WITH_MPD(worker_is_killed_although_there_is_one_file_only),
 	HARNESS_TEST(missing_directory_is_an_error),
 	HARNESS_TEST_WITH_MPD(interrupt_ends_it_with_its_workers),
 	HARNESS_TEST_WITH_MPD(nothing_of_it_stays_in_dev_shm),

@@ -127,6 +127,7 @@ void crew_kill_one(struct crew *crew)
 		}
 		crew->has_killed = mp_process_kill(crew->processes[i]) >= 0 &&
 				   mp_process_join(crew->processes[i], MP_SEC(JOIN_SECONDS)) >= 0;
+		atomic_store(&crew->job->board->hold_at, NO_FILE);
 		screen_line("killed worker-%u (pid %d) with SIGKILL in the middle of %s", i, pid,
 			    screen_safe(crew->job->list->paths[file]));
 	}

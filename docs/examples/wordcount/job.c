@@ -23,6 +23,7 @@ static int make_board(struct job *job, uint32_t files)
 		fprintf(stderr, "wordcount: no memory for %u files\n", files);
 		return -ENOMEM;
 	}
+	atomic_store(&job->board->hold_at, NO_FILE);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		atomic_store(&job->board->desks[i].file, NO_FILE);
 	return 0;

@@ -68,6 +68,9 @@ struct desk {
 /* One anonymous mapping, made before the workers. */
 struct board {
 	struct totals totals;
+	/* NO_FILE, or the file whose worker stays in the middle of it: the last of an input that is
+	 * so small that nobody could be killed before. */
+	_Atomic int32_t hold_at;
 	struct desk desks[WORKERS_MAX];
 	struct file_total files[];
 };

@@ -131,6 +131,12 @@ static int explain(const char *what, int result)
 	return result;
 }
 
+static void hold_last(struct run *run)
+{
+	if (run->options.is_killing && !run->crew.has_killed && run->fed + 1 == run->list.count)
+		atomic_store(&run->job.board->hold_at, (int32_t)run->fed);
+}
+
 /* Give the workers as many paths as fit. The parent never waits here: it must take counts, or the
  * workers would wait for it while it waits for them. */
 static int feed(struct run *run)
@@ -142,6 +148,7 @@ static int feed(struct run *run)
 		size_t len = sizeof(struct path_message) + strlen(path) + 1;
 		struct path_message *message = memory_resize(NULL, len);
 
+		hold_last(run);
 		message->file = run->fed;
 		memcpy(message->path, path, strlen(path) + 1);
 		result = mp_queue_put(run->job.paths, message, len, MP_NOW);
@@ -259,8 +266,6 @@ static int work(struct run *run)
 		result = finish(run);
 	if (result < 0 || caught)
 		return 1;
-	if (run->options.is_killing && !run->crew.has_killed)
-		screen_line("nobody was killed: no worker was caught in the middle of a file");
 	report_words(&run->collector.tally);
 	report_figures(&run->collector, wall_ns);
 	return verify(run);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Parts are at most this large, and above SMALL_BYTES they are written where they will be read. */
@@ -141,11 +142,14 @@ static int send_counts(struct file_work *work)
 
 static int work_on(struct file_work *work, const struct path_message *message)
 {
-	struct desk *desk = &work->worker->job->board->desks[work->worker->number];
+	struct board *board = work->worker->job->board;
+	struct desk *desk = &board->desks[work->worker->number];
 
 	work->file = message->file;
 	atomic_store(&desk->file, (int32_t)message->file);
 	count_file(work, message->path);
+	while (atomic_load(&board->hold_at) == (int32_t)message->file)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	if (send_counts(work) < 0)
 		return explain("counts");
 	if (totals_add(work->worker->job, work->file, work->bytes, work->words) < 0)
