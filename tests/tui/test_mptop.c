@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Proves: mptop on a terminal shows a deadlock with all its names, a full queue, every view and
- * key, at any size and while it is resized, without colours and without UTF-8; it shows the segments
- * of a dead mpd and says so; it leaves when the terminal does, and sleeps between two looks.
+ * key, at any size and while it is resized, without colours and without UTF-8; it shows the
+ * segments of a dead mpd and says so; it leaves when the terminal does, and sleeps between looks.
  * Knows: the screen's texts. Does not know: how they are drawn.
  */
 #include "harness.h"
