@@ -171,13 +171,6 @@ static int claim_slot(struct mp_segment *segment)
 	return 0;
 }
 
-static void copy_holds(struct seg *seg)
-{
-	for (uint32_t i = 0; i < seg->at.max_objects; i++)
-		if (seg->open_counts[i])
-			or_seqcst(&seg_touched(seg, seg->client)[i / 64], UINT64_C(1) << (i % 64));
-}
-
 static struct mp_segment *segment_of(const struct seg *seg)
 {
 	struct mp_segment *segment = segments;
@@ -208,11 +201,12 @@ static int join_after_fork(struct seg *seg)
 	error = claim_slot(segment);
 	if (error < 0)
 		return error;
-	copy_holds(seg);
 	attached = identity(segment);
 	/* Not waited for: mpd may be stopped, and peers watch the pid as well. */
 	connection_post(&segment->endpoint->connection, PROTO_ATTACHED, &attached, sizeof attached);
-	return 0;
+	error = object_hold_inherited(seg);
+	seg->is_stale = error < 0;
+	return error;
 }
 
 int client_join_as_child(mp_segment *segment, const char *name, uint32_t parent)

@@ -84,13 +84,12 @@ static uint64_t lock_progress(struct seg *seg, void *object, unsigned condition)
 	return load_relaxed(&shared->grants) + load_relaxed(&shared->word);
 }
 
-static void lock_blocks(struct seg *seg, void *object,
-			void (*each)(struct seg *, uint32_t, uint64_t), uint32_t client)
+static void lock_blocks(struct seg *seg, void *object, object_each each, void *arg)
 {
 	(void)seg;
 	(void)object;
 	(void)each;
-	(void)client;
+	(void)arg;
 }
 
 extern const struct object_type lock_type;

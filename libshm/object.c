@@ -17,6 +17,7 @@
 
 #include "clock.h"
 #include "explain.h"
+#include "recover.h"
 #include "shmref.h"
 #include "slot.h"
 
@@ -119,6 +120,8 @@ static bool drop_hold(struct seg *seg, uint32_t client, uint32_t index)
 	pthread_mutex_lock(&seg->mutex);
 	is_last = seg->open_counts[index] > 0 && --seg->open_counts[index] == 0;
 	if (is_last)
+		seg->open_generations[index] = 0;
+	if (is_last)
 		and_seqcst(&seg_touched(seg, client)[index / 64], ~(UINT64_C(1) << (index % 64)));
 	pthread_mutex_unlock(&seg->mutex);
 	return is_last;
@@ -128,7 +131,7 @@ static bool is_held_by_anyone(struct seg *seg, uint32_t index)
 {
 	uint32_t high = seg_clients_high(seg);
 
-	for (uint32_t client = SLOT_FIRST; client < high; client++)
+	for (uint32_t client = SLOT_MPD; client < high; client++)
 		if (client_word_state(slot_client_word(seg, client)) != SLOT_FREE &&
 		    (load_seqcst(&seg_touched(seg, client)[index / 64]) >> (index % 64) & 1))
 			return true;
@@ -149,31 +152,53 @@ static void intent_done(struct shm_intent *intent)
 	store_release(&intent->kind, INTENT_NONE);
 }
 
-static void link_each(struct seg *seg, uint32_t client, uint64_t reference)
+/* Whose blocks are linked, unlinked or freed, and whether that still is his to have done. */
+struct owner {
+	struct seg *seg;
+	uint32_t client;
+	const struct sweep *sweep; /* NULL: the client itself does it */
+};
+
+/* The reference was read before this is asked: while the dead one's slot was not reused, it names
+ * his use of the block, and a later use has another generation. */
+static bool may_change(const struct owner *owner)
 {
-	arena_link(seg, client, reference);
+	return !owner->sweep || sweep_is_current(owner->sweep);
 }
 
-static void unlink_each(struct seg *seg, uint32_t client, uint64_t reference)
+static void link_each(void *arg, uint64_t reference)
 {
-	arena_unlink(seg, client, reference);
+	const struct owner *owner = arg;
+
+	if (may_change(owner))
+		arena_link(owner->seg, owner->client, reference);
 }
 
-static void free_each(struct seg *seg, uint32_t client, uint64_t reference)
+static void unlink_each(void *arg, uint64_t reference)
 {
-	arena_free(seg, NULL, client, reference);
+	const struct owner *owner = arg;
+
+	if (may_change(owner))
+		arena_unlink(owner->seg, owner->client, reference);
+}
+
+static void free_each(void *arg, uint64_t reference)
+{
+	const struct owner *owner = arg;
+
+	arena_free(owner->seg, NULL, owner->client, reference);
 }
 
 /* Its own block and all that hang on it. */
-static void for_each_block(struct seg *seg, struct shm_entry *entry, uint32_t client,
-			   void (*each)(struct seg *, uint32_t, uint64_t))
+static void for_each_block(struct shm_entry *entry, object_each each, struct owner *owner)
 {
 	const struct object_type *type = object_type(load_relaxed(&entry->kind));
-	void *object = type ? entry_object(seg, entry, type) : NULL;
+	uint64_t reference = load_relaxed(&entry->object);
+	void *object = type ? entry_object(owner->seg, entry, type) : NULL;
 
 	if (object)
-		type->blocks(seg, object, each, client);
-	each(seg, client, load_relaxed(&entry->object));
+		type->blocks(owner->seg, object, each, owner);
+	each(owner, reference);
 }
 
 /* The guard is held. */
@@ -181,30 +206,53 @@ static void free_object(struct seg *seg, struct shm_intent *intent, struct shm_e
 			uint64_t word)
 {
 	uint64_t freed = entry_word(ENTRY_FREE, entry_word_generation(word));
+	struct owner me = { .seg = seg, .client = seg->client };
 
 	intend(intent, INTENT_FREE_OBJECT, entry_offset(seg, entry), word, freed);
-	for_each_block(seg, entry, seg->client, unlink_each);
+	for_each_block(entry, unlink_each, &me);
 	store_release(&entry->word, freed);
-	for_each_block(seg, entry, seg->client, free_each);
+	for_each_block(entry, free_each, &me);
 	intent_done(intent);
 }
 
-void object_finish_intent(struct seg *seg, uint32_t thread, uint32_t client)
+void object_finish_intent(struct sweep *sweep, uint32_t thread)
 {
+	struct seg *seg = sweep->seg;
 	struct shm_intent *intent = &seg->threads[thread].intent;
 	uint64_t kind = load_acquire(&intent->kind);
 	uint64_t before = load_relaxed(&intent->before), after = load_relaxed(&intent->after);
-	struct shm_entry *entry =
-		shm_at(seg, struct shm_entry, load_relaxed(&intent->address));
+	struct shm_entry *entry = shm_at(seg, struct shm_entry, load_relaxed(&intent->address));
+	struct owner dead = { .seg = seg, .client = sweep->client, .sweep = sweep };
 
 	if (!entry || entry < seg->directory || entry >= seg->directory + seg->at.max_objects)
 		return;
 	if (kind == INTENT_CREATE_OBJECT && load_acquire(&entry->word) == after)
-		for_each_block(seg, entry, client, link_each);
+		for_each_block(entry, link_each, &dead);
 	if (kind == INTENT_FREE_OBJECT && load_acquire(&entry->word) == before) {
-		for_each_block(seg, entry, client, unlink_each);
-		cas_seqcst(&entry->word, &before, after);
+		for_each_block(entry, unlink_each, &dead);
+		if (sweep_is_current(sweep))
+			cas_seqcst(&entry->word, &before, after);
 	}
+}
+
+void *object_hold(struct seg *seg, uint32_t index, const struct object_type **ret_type)
+{
+	struct shm_entry *entry = &seg->directory[index];
+	void *object = NULL;
+
+	if (seg->client != SLOT_NONE)
+		hold(seg, seg->client, index); /* before the look: whoever frees it looks after */
+	if (entry_word_state(load_seqcst(&entry->word)) != ENTRY_FREE)
+		object = object_at(seg, reference_offset(load_relaxed(&entry->object)), ret_type);
+	if (!object)
+		object_let_go(seg, index);
+	return object;
+}
+
+void object_let_go(struct seg *seg, uint32_t index)
+{
+	if (seg->client != SLOT_NONE)
+		drop_hold(seg, seg->client, index);
 }
 
 static void free_if_removed(struct seg *seg, struct shm_intent *intent, uint32_t index)
@@ -283,14 +331,16 @@ static void publish(struct seg *seg, struct self *me, struct shm_entry *entry, u
 {
 	uint32_t index = entry_index(seg, entry);
 	uint32_t high = load_relaxed(&seg->header->objects_high);
+	struct owner self = { .seg = seg, .client = me->client };
 
 	intend(&me->shared->intent, INTENT_CREATE_OBJECT, entry_offset(seg, entry),
 	       load_relaxed(&entry->word), live);
 	if (high <= index)
 		store_release(&seg->header->objects_high, index + 1);
 	hold(seg, me->client, index);
+	seg->open_generations[index] = entry_word_generation(live);
 	store_release(&entry->word, live);
-	for_each_block(seg, entry, me->client, link_each);
+	for_each_block(entry, link_each, &self);
 	intent_done(&me->shared->intent);
 }
 
@@ -342,6 +392,8 @@ static int attach_object(struct seg *seg, struct self *me, struct shm_entry *ent
 		return explain(-EPROTO, "the %s '%s' in segment '%s' was made with other options",
 			       request->type->name, request->name, seg->name);
 	hold(seg, me->client, entry_index(seg, entry));
+	seg->open_generations[entry_index(seg, entry)] =
+		entry_word_generation(load_relaxed(&entry->word));
 	*ret_object = object;
 	return 0;
 }
@@ -388,6 +440,7 @@ int object_from_id(struct seg *seg, uint64_t id, const struct object_type *type,
 	hold(seg, me->client, index); /* before the look: whoever frees it looks afterwards */
 	object = entry_object(seg, entry, type);
 	if (load_seqcst(&entry->word) == entry_word(ENTRY_LIVE, who_generation(id)) && object) {
+		seg->open_generations[index] = who_generation(id);
 		*ret_object = object;
 		return 0;
 	}
@@ -455,6 +508,25 @@ unsigned object_handles(struct seg *seg, const void *object)
 struct seg *object_seg(struct mp_segment *segment)
 {
 	return *(struct seg **)segment;
+}
+
+int object_hold_inherited(struct seg *seg)
+{
+	for (uint32_t i = 0; i < seg->at.max_objects; i++) {
+		atom64 *bits = &seg_touched(seg, seg->client)[i / 64];
+		uint64_t word;
+
+		if (!seg->open_counts[i] || !seg->open_generations[i])
+			continue;
+		or_seqcst(bits, UINT64_C(1) << (i % 64));
+		word = load_seqcst(&seg->directory[i].word);
+		if (entry_word_state(word) == ENTRY_FREE ||
+		    entry_word_generation(word) != seg->open_generations[i])
+			return explain(-ESTALE, "an object of segment '%s' was freed between the "
+						"fork and this child's first call",
+				       seg->name);
+	}
+	return 0;
 }
 
 const char *object_name(struct seg *seg, const void *object)

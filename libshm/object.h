@@ -11,6 +11,9 @@
 
 struct sweep; /* recover.c: one dead client being swept */
 
+/* Called for each block of an object. */
+typedef void (*object_each)(void *arg, uint64_t reference);
+
 /* One row for each kind. Functions get an object that was checked against the segment's bounds. */
 struct object_type {
 	enum object_kind kind;
@@ -25,9 +28,7 @@ struct object_type {
 	/* A word that changes whenever somebody gets ahead. */
 	uint64_t (*progress)(struct seg *seg, void *object, unsigned condition);
 	/* Every block that hangs on it, besides its own. */
-	void (*blocks)(struct seg *seg, void *object,
-		       void (*each)(struct seg *seg, uint32_t client, uint64_t reference),
-		       uint32_t client);
+	void (*blocks)(struct seg *seg, void *object, object_each each, void *arg);
 };
 
 const struct object_type *object_type(uint32_t kind);
@@ -61,11 +62,20 @@ unsigned object_handles(struct seg *seg, const void *object);
 struct mp_segment;
 struct seg *object_seg(struct mp_segment *segment);
 
+/* In a forked child: hold what the parent's handles refer to. -ESTALE: something of it was freed
+ * between the fork and now. */
+int object_hold_inherited(struct seg *seg);
+
 /* The name for messages to people. */
 const char *object_name(struct seg *seg, const void *object);
 
 /* Recovery: finish what a dead thread of `client` was making or freeing. */
-void object_finish_intent(struct seg *seg, uint32_t thread, uint32_t client);
+void object_finish_intent(struct sweep *sweep, uint32_t thread);
+
+/* A recoverer holds what it repairs, like any user: another may finish the sweep meanwhile, and the
+ * object would be freed under it. NULL: it is gone, or no object. */
+void *object_hold(struct seg *seg, uint32_t index, const struct object_type **ret_type);
+void object_let_go(struct seg *seg, uint32_t index);
 /* Free what is unlinked and no longer held by any client. Recovery must not wait for the guard:
  * its caller may hold it; whoever closes, unlinks or recovers next tries again. */
 void object_free_removed(struct seg *seg, bool may_wait);

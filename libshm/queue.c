@@ -174,8 +174,8 @@ int mp_queue_close_input(mp_queue *queue)
 
 	if (error < 0)
 		return explain_queue(queue, error, "this thread cannot take part");
-	if (swap_seqcst(&shared->closed, 1))
-		return 0;
+	/* Each closer wakes: the first may be stopped before it did. */
+	swap_seqcst(&shared->closed, 1);
 	wait_wake_all(queue->ring.seg, me, &shared->readable);
 	wait_wake_all(queue->ring.seg, me, &shared->writable);
 	return 0;
@@ -184,7 +184,10 @@ int mp_queue_close_input(mp_queue *queue)
 int mp_queue_size(mp_queue *queue)
 {
 	struct ring *ring = &queue->ring;
-	int64_t size = ring_size(ring) + lease_count(ring, LEASE_RETURNED);
+	int64_t size = ring_size(ring) + lease_count(ring, LEASE_RETURNED) +
+		       (load_relaxed(&ring->shared->rescan) != load_relaxed(&ring->shared->rescan_done)
+				? ring_count_behind(ring)
+				: 0);
 
 	if (size < 0)
 		return 0;

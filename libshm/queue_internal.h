@@ -63,6 +63,8 @@ bool ring_take_redelivered(struct ring *ring, uint32_t client, struct taken *ret
 /* No put ever passes the first empty cell: closed queues only. */
 bool ring_seal(struct ring *ring);
 
+/* The client, other than that, that is in the middle of a put or get; SLOT_NONE. */
+uint32_t ring_foreign_user(struct ring *ring, uint32_t client);
 /* Could messages still come back or appear from a process other than `client`? */
 bool ring_is_quiet(struct ring *ring, uint32_t client);
 
@@ -73,6 +75,8 @@ uint32_t ring_head_blocker(struct ring *ring);
 bool ring_is_writable(struct ring *ring);
 bool ring_has_ready(struct ring *ring);
 int64_t ring_size(struct ring *ring);
+/* READY cells behind the head: messages that came back. */
+int64_t ring_count_behind(struct ring *ring);
 /* Cells in use, including those being written or read: what a put has to fit beside. */
 bool ring_is_full(struct ring *ring);
 
@@ -93,6 +97,10 @@ bool lease_return(struct shm_lease *lease, uint64_t word);
 /* Its index in the queue, to be kept by the user, and back; NULL if impossible. */
 uint64_t lease_index(struct ring *ring, const struct shm_lease *lease);
 struct shm_lease *lease_at(struct ring *ring, uint64_t index);
+/* Every record LEASED by that client goes back; how many. */
+unsigned lease_return_all(struct ring *ring, uint32_t client);
+/* The client, other than that, that has a record in use; SLOT_NONE. */
+uint32_t lease_foreign_owner(struct ring *ring, uint32_t client);
 /* Is a record in use by a client other than that? Are there RETURNED ones? */
 bool lease_is_any_foreign(struct ring *ring, uint32_t client);
 uint32_t lease_count(struct ring *ring, enum lease_state state);
@@ -114,6 +122,9 @@ void queue_lease_ended(struct mp_queue *queue, struct self *me);
 
 /* 0 or -EMSGSIZE: can the queue carry a message of that length? */
 int queue_check_len(struct mp_queue *queue, size_t len);
+
+/* Every message this process has leased goes back (its last handle closes). */
+void queue_return_all(struct mp_queue *queue, struct self *me);
 
 /* A place at the tail: 0, -EAGAIN, -ETIMEDOUT, -EPIPE, -EINTR, -EBADMSG. */
 int queue_claim_place(struct mp_queue *queue, struct self *me, int64_t timeout,

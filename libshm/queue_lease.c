@@ -124,7 +124,8 @@ int lease_claim(struct ring *ring, struct self *me, struct shm_lease **ret_lease
 
 static bool end_as(struct ring *ring, struct shm_lease *lease, uint64_t word)
 {
-	if (!cas_release(&lease->word, &word, lease_word(lease_word_seq(word), 0, LEASE_FREE)))
+	/* seq_cst: ended, then look whether the queue was closed (queue_finish). */
+	if (!cas_seqcst(&lease->word, &word, lease_word(lease_word_seq(word), 0, LEASE_FREE)))
 		return false;
 	sub_relaxed(&ring->shared->leased, 1);
 	return true;
@@ -204,17 +205,55 @@ bool lease_take_returned(struct ring *ring, uint32_t client, struct taken *ret_t
 	return any_lease(ring, take_each, &taking);
 }
 
+struct foreign {
+	uint32_t client;
+	uint32_t owner;
+};
+
 static bool is_foreign(struct shm_lease *lease, void *arg)
 {
+	struct foreign *foreign = arg;
 	uint64_t word = load_seqcst(&lease->word);
 
-	return lease_word_state(word) != LEASE_FREE &&
-	       lease_word_client(word) != *(const uint32_t *)arg;
+	foreign->owner = lease_word_client(word);
+	return lease_word_state(word) != LEASE_FREE && foreign->owner != foreign->client;
 }
 
 bool lease_is_any_foreign(struct ring *ring, uint32_t client)
 {
-	return any_lease(ring, is_foreign, &client);
+	struct foreign foreign = { .client = client };
+
+	return any_lease(ring, is_foreign, &foreign);
+}
+
+uint32_t lease_foreign_owner(struct ring *ring, uint32_t client)
+{
+	struct foreign foreign = { .client = client };
+
+	return any_lease(ring, is_foreign, &foreign) ? foreign.owner : SLOT_NONE;
+}
+
+struct returning {
+	uint32_t client;
+	unsigned count;
+};
+
+static bool return_each(struct shm_lease *lease, void *arg)
+{
+	struct returning *returning = arg;
+	uint64_t word = load_relaxed(&lease->word);
+
+	if (lease_word_state(word) == LEASE_LEASED && lease_word_client(word) == returning->client)
+		returning->count += lease_return(lease, word);
+	return false;
+}
+
+unsigned lease_return_all(struct ring *ring, uint32_t client)
+{
+	struct returning returning = { .client = client };
+
+	any_lease(ring, return_each, &returning);
+	return returning.count;
 }
 
 struct counting {

@@ -77,6 +77,7 @@ static bool cell_still_has_it(struct ring *ring, const struct shm_lease *lease, 
 static void recover_lease(struct ring *ring, struct sweep *sweep, struct shm_lease *lease)
 {
 	uint64_t word = load_acquire(&lease->word);
+	uint64_t meta = load_relaxed(&lease->meta), block = load_acquire(&lease->payload.block);
 	uint32_t seq = lease_word_seq(word);
 	bool is_claiming = lease_word_state(word) == LEASE_CLAIMING;
 	enum lease_state next = LEASE_RETURNED;
@@ -89,8 +90,7 @@ static void recover_lease(struct ring *ring, struct sweep *sweep, struct shm_lea
 	if (!sweep_is_current(sweep))
 		return;
 	if (next == LEASE_RETURNED)
-		relink(ring->seg, sweep, load_relaxed(&lease->meta),
-		       load_relaxed(&lease->payload.block));
+		relink(ring->seg, sweep, meta, block);
 	if (cas_seqcst(&lease->word, &word, lease_word(seq, 0, next)) && next == LEASE_FREE)
 		sub_relaxed(&ring->shared->leased, 1);
 }
@@ -123,7 +123,7 @@ static void recover_cell(struct ring *ring, struct sweep *sweep, struct shm_cell
 	    cell_word_client(word) != sweep->client)
 		return;
 	meta = load_acquire(&cell->meta);
-	block = load_relaxed(&cell->payload.block);
+	block = load_acquire(&cell->payload.block);
 	if (!sweep_is_current(sweep))
 		return;
 	if (state == CELL_READING) {
@@ -148,6 +148,7 @@ static void recover_queue(struct seg *seg, void *object, struct sweep *sweep)
 	recover_leases(&ring, sweep);
 	for (uint32_t i = 0; i < ring.capacity; i++)
 		recover_cell(&ring, sweep, &ring.cells[i]);
+	/* The recoverer holds the queue (object_hold): it is still this queue. */
 	add_seqcst(&ring.shared->rescan, 1);
 }
 
@@ -180,48 +181,48 @@ static uint64_t queue_progress(struct seg *seg, void *object, unsigned condition
 	return load_relaxed(condition == WAIT_READABLE ? &shared->head : &shared->tail);
 }
 
-static void cell_block(struct ring *ring, struct shm_cell *cell,
-		       void (*each)(struct seg *, uint32_t, uint64_t), uint32_t client)
+static void cell_block(struct shm_cell *cell, object_each each, void *arg)
 {
 	uint64_t word = load_relaxed(&cell->word);
 
 	if (cell_word_state(word) == CELL_READY &&
 	    cell_meta_kind(load_relaxed(&cell->meta)) == PAYLOAD_BLOCK)
-		each(ring->seg, client, load_relaxed(&cell->payload.block));
+		each(arg, load_relaxed(&cell->payload.block));
 }
 
-static void lease_block(struct ring *ring, struct shm_lease *lease,
-			void (*each)(struct seg *, uint32_t, uint64_t), uint32_t client)
+static void lease_block(struct shm_lease *lease, object_each each, void *arg)
 {
 	if (lease_word_state(load_relaxed(&lease->word)) != LEASE_FREE &&
 	    cell_meta_kind(load_relaxed(&lease->meta)) == PAYLOAD_BLOCK)
-		each(ring->seg, client, load_relaxed(&lease->payload.block));
+		each(arg, load_relaxed(&lease->payload.block));
 }
 
-static void queue_blocks(struct seg *seg, void *object,
-			 void (*each)(struct seg *, uint32_t, uint64_t), uint32_t client)
+static void chunk_blocks(struct ring *ring, uint32_t chunk, object_each each, void *arg)
+{
+	uint64_t reference = load_relaxed(&ring->shared->lease_chunk[chunk]);
+
+	if (!reference)
+		return;
+	for (uint32_t i = 0; i < LEASES_PER_CHUNK; i++) {
+		struct shm_lease *lease = lease_at(ring, chunk * LEASES_PER_CHUNK + (uint64_t)i);
+
+		if (lease)
+			lease_block(lease, each, arg);
+	}
+	each(arg, reference);
+}
+
+static void queue_blocks(struct seg *seg, void *object, object_each each, void *arg)
 {
 	struct ring ring;
-	uint32_t chunk;
 
 	if (!ring_from_object(seg, object, &ring))
 		return;
 	for (uint32_t i = 0; i < ring.capacity; i++)
-		cell_block(&ring, &ring.cells[i], each, client);
-	for (chunk = 0; chunk < LEASE_CHUNKS_MAX; chunk++) {
-		uint64_t reference = load_relaxed(&ring.shared->lease_chunk[chunk]);
-
-		for (uint32_t i = 0; reference && i < LEASES_PER_CHUNK; i++) {
-			struct shm_lease *lease =
-				lease_at(&ring, chunk * LEASES_PER_CHUNK + (uint64_t)i);
-
-			if (lease)
-				lease_block(&ring, lease, each, client);
-		}
-		if (reference)
-			each(seg, client, reference);
-	}
-	each(seg, client, load_relaxed(&ring.shared->cells));
+		cell_block(&ring.cells[i], each, arg);
+	for (uint32_t chunk = 0; chunk < LEASE_CHUNKS_MAX; chunk++)
+		chunk_blocks(&ring, chunk, each, arg);
+	each(arg, load_relaxed(&ring.shared->cells));
 }
 
 const struct object_type queue_type = {
@@ -286,10 +287,16 @@ int mp_queue_from_id(mp_segment *segment, uint64_t id, mp_queue **ret_queue)
 
 mp_queue *mp_queue_close(mp_queue *queue)
 {
-	if (queue) {
-		object_close(queue->ring.seg, queue->ring.shared);
-		free(queue);
-	}
+	struct self *me;
+
+	if (!queue)
+		return NULL;
+	/* Without a hold no sweep would look here: what is still leased goes back now. */
+	if (object_handles(queue->ring.seg, queue->ring.shared) == 1 &&
+	    self_get(queue->ring.seg, &me) == 0)
+		queue_return_all(queue, me);
+	object_close(queue->ring.seg, queue->ring.shared);
+	free(queue);
 	return NULL;
 }
 

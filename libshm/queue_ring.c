@@ -145,6 +145,8 @@ static int walk_to_head(struct ring *ring, struct look *look)
 		int64_t ahead = lap_difference(cell_word_lap(word), position_lap(position));
 
 		*look = (struct look){ .cell = cell, .position = position, .word = word };
+		if (likely(ahead == 0 && cell_word_state(word) == CELL_READY))
+			return 0;
 		if (ahead < 0)
 			return -EAGAIN;
 		if (ahead > 0) {
@@ -152,8 +154,6 @@ static int walk_to_head(struct ring *ring, struct look *look)
 			continue;
 		}
 		switch (cell_word_state(word)) {
-		case CELL_READY:
-			return 0;
 		case CELL_SEALED:
 			return -EPIPE;
 		case CELL_EMPTY:
@@ -254,11 +254,38 @@ bool ring_is_quiet(struct ring *ring, uint32_t client)
 	return true;
 }
 
+int64_t ring_count_behind(struct ring *ring)
+{
+	struct look head;
+	int64_t count = 0;
+
+	walk_to_head(ring, &head);
+	for (uint32_t i = 0; i < ring->capacity; i++) {
+		uint64_t word = load_relaxed(&ring->cells[i].word);
+		int64_t laps = lap_difference(cell_word_lap(word), position_lap(head.position));
+
+		count += cell_word_state(word) == CELL_READY && cell_word_tries(word) > 0 &&
+			 (laps < 0 || (laps == 0 && i < position_index(head.position)));
+	}
+	return count;
+}
+
 static uint32_t busy_client(uint64_t word)
 {
 	enum cell_state state = cell_word_state(word);
 
 	return state == CELL_WRITING || state == CELL_READING ? cell_word_client(word) : SLOT_NONE;
+}
+
+uint32_t ring_foreign_user(struct ring *ring, uint32_t client)
+{
+	for (uint32_t i = 0; i < ring->capacity; i++) {
+		uint32_t user = busy_client(load_relaxed(&ring->cells[i].word));
+
+		if (user != SLOT_NONE && user != client)
+			return user;
+	}
+	return SLOT_NONE;
 }
 
 uint32_t ring_tail_blocker(struct ring *ring)

@@ -9,7 +9,7 @@
  *
  * A closed queue is drained when the first empty cell is SEALED, nothing is behind, and no other
  * process holds a lease or is in the middle of a put or get: what they hold may still come back.
- * What this process itself holds comes back only when it dies, so it does not wait for that.
+ * What this process itself holds is its own affair: it does not wait for that.
  */
 #include "queue_internal.h"
 
@@ -32,7 +32,9 @@ static void look_was_fruitless(struct ring *ring, uint64_t seen)
 {
 	uint64_t done = load_relaxed(&ring->shared->rescan_done);
 
-	while (done < seen && !cas_seqcst(&ring->shared->rescan_done, &done, seen))
+	/* Forwards only, but an impossible one (beyond rescan) is mended. */
+	while ((done < seen || done > load_relaxed(&ring->shared->rescan)) &&
+	       !cas_seqcst(&ring->shared->rescan_done, &done, seen))
 		;
 }
 
@@ -49,14 +51,14 @@ static noinline_ bool take_behind(struct ring *ring, uint32_t client, struct tak
 
 static bool is_drained(struct ring *ring, uint32_t client)
 {
-	return ring_is_quiet(ring, client) && !lease_is_any_foreign(ring, client);
+	return !lease_is_any_foreign(ring, client) && ring_is_quiet(ring, client);
 }
 
 bool queue_is_readable(struct ring *ring, uint32_t client)
 {
 	if (may_be_behind(ring) || ring_has_ready(ring))
 		return true;
-	return load_seqcst(&ring->shared->closed) && is_drained(ring, client);
+	return load_seqcst(&ring->shared->closed) && ring_seal(ring) && is_drained(ring, client);
 }
 
 bool queue_is_writable(struct ring *ring)
@@ -88,8 +90,9 @@ static int take_now(struct mp_queue *queue, struct self *me, size_t cap, struct 
 		result = ring_find_ready(ring, ret_taken);
 		if (result < 0)
 			return result == -EBADMSG ? result : empty_or_drained(ring, me->client);
-		if (cell_meta_len(ret_taken->meta) > cap)
-			return -EMSGSIZE;
+		if (unlikely(cell_meta_len(ret_taken->meta) > cap) &&
+		    load_seqcst(&ret_taken->cell->word) == ret_taken->word)
+			return -EMSGSIZE; /* the length is that message's: it still is there */
 	} while (!ring_take(ring, me->client, ret_taken));
 	return 0;
 }
@@ -115,9 +118,17 @@ static bool wait_is_writable(void *arg)
 	return queue_is_writable(wait->ring);
 }
 
+/* On a closed queue everybody else who holds something is waited for. */
 static uint32_t wait_head_blocker(void *arg)
 {
-	return ring_head_blocker(((struct queue_wait *)arg)->ring);
+	struct queue_wait *wait = arg;
+	uint32_t blocker = ring_head_blocker(wait->ring);
+
+	if (blocker == SLOT_NONE && load_relaxed(&wait->ring->shared->closed))
+		blocker = lease_foreign_owner(wait->ring, wait->client);
+	if (blocker == SLOT_NONE && load_relaxed(&wait->ring->shared->closed))
+		blocker = ring_foreign_user(wait->ring, wait->client);
+	return blocker;
 }
 
 static uint32_t wait_tail_blocker(void *arg)
@@ -142,9 +153,13 @@ static noinline_ int take_waiting(struct mp_queue *queue, struct self *me, size_
 	do {
 		waited = wait_until(me, &point, deadline_ns);
 		result = take_now(queue, me, cap, ret_taken);
+		if (waited == 0 && clock_is_past(deadline_ns))
+			waited = -ETIMEDOUT;
 	} while (result == -EAGAIN && waited == 0);
-	/* A wake may have been spent on us; what we leave is for another. */
-	if (result == -EMSGSIZE)
+	/* A wake is for one message, but messages become ready out of order: the wake for the second
+	 * is lost on who waits for the first. Whoever got one passes the word on; so does whoever
+	 * leaves one that is too large for him. */
+	if ((result == 0 || result == -EMSGSIZE) && queue_is_readable(&queue->ring, me->client))
 		wait_wake_one(me->seg, me, &shared->readable);
 	return result == -EAGAIN ? waited : result;
 }
@@ -183,7 +198,12 @@ static noinline_ int place_waiting(struct mp_queue *queue, struct self *me, int6
 	do {
 		waited = wait_until(me, &point, deadline_ns);
 		result = place_now(queue, me, ret_place);
+		if (waited == 0 && clock_is_past(deadline_ns))
+			waited = -ETIMEDOUT;
 	} while (result == -EAGAIN && waited == 0);
+	/* Places become free out of order, as messages become ready: pass the word on. */
+	if (result == 0 && queue_is_writable(&queue->ring))
+		wait_wake_one(me->seg, me, &shared->writable);
 	return result == -EAGAIN ? waited : result;
 }
 
@@ -261,11 +281,14 @@ bool queue_finish(struct mp_queue *queue, struct self *me, struct taken *taken)
 		ring_free_cell(taken);
 	else if (!lease_end(&queue->ring, taken->lease, taken->word))
 		return false;
-	if (has_block)
+	/* A recoverer that comes very late may have linked it again in a dead one's name. */
+	if (has_block &&
+	    arena_free(queue->ring.seg, &me->cache, me->client, block) == -EINVAL &&
+	    arena_unlink(queue->ring.seg, me->client, block) == 0)
 		arena_free(queue->ring.seg, &me->cache, me->client, block);
 	if (taken->cell)
 		wait_wake_one(queue->ring.seg, me, &queue->ring.shared->writable);
-	if (unlikely(load_relaxed(&queue->ring.shared->closed)))
+	if (unlikely(load_seqcst(&queue->ring.shared->closed)))
 		queue_lease_ended(queue, me);
 	return true;
 }
@@ -274,6 +297,16 @@ void queue_lease_ended(struct mp_queue *queue, struct self *me)
 {
 	if (load_seqcst(&queue->ring.shared->closed))
 		wait_wake_all(queue->ring.seg, me, &queue->ring.shared->readable);
+}
+
+void queue_return_all(struct mp_queue *queue, struct self *me)
+{
+	struct shm_queue *shared = queue->ring.shared;
+
+	if (lease_return_all(&queue->ring, me->client) == 0)
+		return;
+	add_seqcst(&shared->rescan, 1);
+	wait_wake_all(queue->ring.seg, me, &shared->readable);
 }
 
 void queue_put_back(struct mp_queue *queue, struct self *me, struct taken *taken)

@@ -52,8 +52,8 @@ bool sweep_has_thread(const struct sweep *sweep, uint64_t who)
 }
 
 /* Calls `each` for every thread slot of the client. */
-static void for_each_thread(const struct sweep *sweep,
-			    void (*each)(const struct sweep *sweep, uint32_t thread, uint64_t word))
+static void for_each_thread(struct sweep *sweep,
+			    void (*each)(struct sweep *sweep, uint32_t thread, uint64_t word))
 {
 	uint32_t high = seg_threads_high(sweep->seg);
 
@@ -66,10 +66,10 @@ static void for_each_thread(const struct sweep *sweep,
 	}
 }
 
-static void finish_intent(const struct sweep *sweep, uint32_t thread, uint64_t word)
+static void finish_intent(struct sweep *sweep, uint32_t thread, uint64_t word)
 {
 	(void)word;
-	object_finish_intent(sweep->seg, thread, sweep->client);
+	object_finish_intent(sweep, thread);
 }
 
 static void release_guards(const struct sweep *sweep)
@@ -82,15 +82,13 @@ static void release_guards(const struct sweep *sweep)
 
 static void recover_object(struct sweep *sweep, uint32_t index)
 {
-	struct shm_entry *entry = &sweep->seg->directory[index];
 	const struct object_type *type;
-	void *object;
+	void *object = object_hold(sweep->seg, index, &type);
 
-	if (entry_word_state(load_acquire(&entry->word)) == ENTRY_FREE)
+	if (!object)
 		return;
-	object = object_at(sweep->seg, reference_offset(load_relaxed(&entry->object)), &type);
-	if (object)
-		type->recover(sweep->seg, object, sweep);
+	type->recover(sweep->seg, object, sweep);
+	object_let_go(sweep->seg, index);
 }
 
 /* Only what the client ever had open can name it. */
@@ -105,7 +103,7 @@ static void recover_objects(struct sweep *sweep)
 }
 
 /* Its bits would make wakers choose a dead sleeper. */
-static void leave_wait_sets(const struct sweep *sweep, uint32_t thread, uint64_t word)
+static void leave_wait_sets(struct sweep *sweep, uint32_t thread, uint64_t word)
 {
 	struct shm_thread *slot = &sweep->seg->threads[thread];
 	uint32_t count = load_acquire(&slot->record_count);
@@ -122,7 +120,7 @@ static void leave_wait_sets(const struct sweep *sweep, uint32_t thread, uint64_t
 	}
 }
 
-static void free_thread(const struct sweep *sweep, uint32_t thread, uint64_t word)
+static void free_thread(struct sweep *sweep, uint32_t thread, uint64_t word)
 {
 	slot_free_thread(sweep->seg, thread, word);
 }
@@ -157,6 +155,8 @@ static void sweep_client(struct seg *seg, uint32_t client, uint32_t generation)
 	for_each_thread(&sweep, free_thread);
 	if (!sweep_is_current(&sweep))
 		return;
+	/* Before the slot is free: who comes after that finds no dead client and looks no more. */
+	recover_audit(seg);
 	slot_free_client(seg, client, generation);
 	add_relaxed(&seg->header->sweeps, 1);
 	recount_asleep(seg);
@@ -238,7 +238,7 @@ void recover_become_mpd(struct seg *seg)
 
 	/* There is one mpd, so nobody else sweeps or uses this slot. */
 	former.who = who_make(SLOT_MPD, generation);
-	object_finish_intent(seg, SLOT_MPD, SLOT_MPD);
+	object_finish_intent(&former, SLOT_MPD);
 	release_guards(&former);
 	arena_sweep(seg, SLOT_MPD, is_current, &former);
 	generation = generation_next(generation);

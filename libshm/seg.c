@@ -288,8 +288,9 @@ static int allocate_private(struct seg *seg)
 	seg->committed = calloc(steps / 64 + 1, sizeof(*seg->committed));
 	seg->pidfds = malloc(clients * sizeof(*seg->pidfds));
 	seg->open_counts = calloc(seg->at.max_objects, sizeof(*seg->open_counts));
+	seg->open_generations = calloc(seg->at.max_objects, sizeof(*seg->open_generations));
 	seg->pidfd_generations = calloc(clients, sizeof(*seg->pidfd_generations));
-	if (!seg->committed || !seg->open_counts || !seg->pidfds || !seg->pidfd_generations)
+	if (!seg->committed || !seg->open_counts || !seg->open_generations || !seg->pidfds || !seg->pidfd_generations)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < clients; i++)
 		seg->pidfds[i] = -1;
@@ -315,6 +316,7 @@ static void free_private(struct seg *seg)
 	free(seg->committed);
 	free(seg->pidfds);
 	free(seg->open_counts);
+	free(seg->open_generations);
 	free(seg->pidfd_generations);
 	pthread_mutex_destroy(&seg->mutex);
 	free(seg);

@@ -62,10 +62,12 @@ struct seg {
 	uint32_t *pidfd_generations;
 	pthread_mutex_t mutex; /* private: pidfds, selves, attach after fork */
 	struct self_node *selves; /* threads of this process */
-	uint32_t *open_counts;    /* handles of this process, by directory index */
+	uint32_t *open_counts;      /* handles of this process, by directory index */
+	uint32_t *open_generations; /* which use of the entry they are of; 0: none */
 	const struct seg_hooks *hooks;
 	uint32_t usable_cpus;
 	bool is_interruptible;
+	bool is_stale; /* a forked child whose parent's objects went before its first call */
 	char name[NAME_BYTES];
 };
 

@@ -137,7 +137,7 @@ static int join_if_forked(struct seg *seg)
 	int result = 0;
 
 	if (likely(seg->fork_epoch == epoch))
-		return 0;
+		return seg->is_stale ? -ESTALE : 0;
 	pthread_mutex_lock(&fork_mutex);
 	if (seg->fork_epoch != epoch)
 		result = seg->hooks ? seg->hooks->join_after_fork(seg) : -EPERM;

@@ -527,6 +527,7 @@ static void get_that_died_gives_its_message_back_flagged(void **state)
 	assert_int_equal(get_number(queue), 2); /* passes it: the head is beyond now */
 	assert_int_equal(mp_queue_get(queue, &number, sizeof number, MP_NOW), -EAGAIN);
 	recover_client(seg, victim.client, victim.generation);
+	assert_int_equal(mp_queue_size(queue), 1);
 	assert_int_equal(mp_queue_get_info(queue, in, sizeof in, MP_NOW, &info), sizeof in);
 	assert_string_equal(in, "large");
 	assert_int_equal(info.flags, MP_REDELIVERED);
@@ -564,6 +565,81 @@ static void closed_queue_waits_for_a_foreign_lease(void **state)
 	objects_end(&objects);
 }
 
+/* Two getters wait; the messages become ready in the wrong order. */
+static void *get_one(void *arg)
+{
+	struct stream *stream = arg;
+	int number;
+
+	if (mp_queue_get(stream->queue, &number, sizeof number, MP_SEC(5)) == sizeof number)
+		add_relaxed(&stream->count, 1);
+	return NULL;
+}
+
+static void second_message_ready_first_still_wakes_both(void **state)
+{
+	struct objects objects;
+	mp_queue *queue = open_queue(objects_begin(&objects), 4);
+	struct shm_cell *cells = cells_of(objects.seg, queue);
+	struct stream stream = { .queue = queue };
+	int64_t began = harness_now_ns();
+	pthread_t threads[2];
+
+	/* A slow putter has the first place, as if it were in the middle of its copy. */
+	store_relaxed(&cells[0].word, cell_word(0, 0, objects.seg->client, CELL_WRITING));
+	store_relaxed(&cells[0].meta, cell_meta(0, PAYLOAD_INLINE, sizeof(int)));
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, get_one, &stream);
+	harness_sleep_ms(50);
+	put_number(queue, 2); /* rings one, who finds the first place busy and sleeps again */
+	harness_sleep_ms(50);
+	swap_seqcst(&cells[0].word, cell_word(0, 0, 0, CELL_READY));
+	recover_audit(objects.seg); /* the slow putter's own ring */
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(load_relaxed(&stream.count), 2);
+	assert_true(harness_now_ns() - began < 2000000000);
+	mp_queue_close(queue);
+	objects_end(&objects);
+}
+
+static void last_handle_that_closes_gives_its_leases_back(void **state)
+{
+	struct objects objects;
+	mp_segment *segment = objects_begin(&objects);
+	mp_queue *queue = open_queue(segment, 4);
+	struct mp_message_info info;
+	struct mp_slot slot;
+	int number = 8;
+
+	put_number(queue, 8);
+	assert_int_equal(mp_queue_claim(queue, MP_NOW, &slot), 0);
+	mp_queue_close(queue);
+	queue = open_queue(segment, 4);
+	assert_int_equal(mp_queue_size(queue), 1);
+	assert_int_equal(mp_queue_get_info(queue, &number, sizeof number, MP_NOW, &info), 4);
+	assert_int_equal(info.flags, MP_REDELIVERED);
+	mp_queue_close(queue);
+	objects_end(&objects);
+}
+
+static void hints_that_are_impossible_do_not_outlast_the_deadline(void **state)
+{
+	struct objects objects;
+	mp_queue *queue = open_queue(objects_begin(&objects), 4);
+	struct shm_entry *entry = &objects.seg->directory[who_slot(mp_queue_id(queue))];
+	struct shm_queue *shared =
+		(void *)(objects.seg->base + reference_offset(load_relaxed(&entry->object)));
+	int number;
+
+	store_relaxed(&shared->rescan_done, UINT64_MAX);
+	assert_int_equal(mp_queue_get(queue, &number, sizeof number, MP_MSEC(20)), -ETIMEDOUT);
+	put_number(queue, 1);
+	assert_int_equal(get_number(queue), 1);
+	mp_queue_close(queue);
+	objects_end(&objects);
+}
+
 static void hostile_hints_and_words_are_survived(void **state)
 {
 	struct objects objects;
@@ -587,6 +663,7 @@ static void hostile_hints_and_words_are_survived(void **state)
 		(void)!mp_queue_put(queue, buffer, (size_t)rand() % 64, MP_NOW);
 		(void)!mp_queue_get(queue, buffer, sizeof buffer, MP_NOW);
 	}
+	mp_queue_close(queue);
 	objects_end(&objects);
 }
 
@@ -681,6 +758,9 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(put_that_died_is_skipped_and_its_block_freed),
 	HARNESS_TEST(get_that_died_gives_its_message_back_flagged),
 	HARNESS_TEST(closed_queue_waits_for_a_foreign_lease),
+	HARNESS_TEST(second_message_ready_first_still_wakes_both),
+	HARNESS_TEST(last_handle_that_closes_gives_its_leases_back),
+	HARNESS_TEST(hints_that_are_impossible_do_not_outlast_the_deadline),
 	HARNESS_TEST(hostile_hints_and_words_are_survived),
 	HARNESS_TEST_WITH_MPD(process_gets_what_another_puts),
 	HARNESS_TEST_WITH_MPD(killed_holder_of_a_lease_gives_it_back_in_milliseconds),

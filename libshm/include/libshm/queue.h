@@ -177,8 +177,9 @@ MP_MUST_USE int mp_queue_ack(mp_queue *queue, struct mp_slot *slot);
  */
 MP_MUST_USE int mp_queue_return(mp_queue *queue, struct mp_slot *slot);
 
-/* No more puts (they get -EPIPE); getters drain what is left, wait for leases of other processes,
- * then get -EPIPE. Repeating it is harmless.
+/* No more puts (they get -EPIPE); getters drain what is left, wait until other processes have
+ * acked or returned what they lease (it may come back), then get -EPIPE. So ack or return your own
+ * leases before you wait for more. Repeating it is harmless.
  *
  * Blocks:  never.
  * Threads: any thread of any attached process.
