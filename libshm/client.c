@@ -25,10 +25,11 @@
 #include <string.h>
 #include <unistd.h>
 
+/* mpd that was killed in the middle of making a segment has forgotten it: ask again. */
+#define OPEN_ATTEMPTS_MAX 3
+
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct mp_segment *segments;
-static struct client_endpoint *endpoints;
-static uint64_t endpoints_epoch;
 
 static int join_after_fork(struct seg *seg);
 
@@ -38,77 +39,23 @@ static const struct seg_hooks hooks = {
 	.thread_ended = recover_thread,
 };
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* In a forked child, which has one thread yet: the mutex's holder may not exist here. */
+static void notice_fork(void)
+{
+	pthread_mutex_init(&mutex, NULL);
+}
+
+static void start(void)
+{
+	pthread_atfork(NULL, NULL, notice_fork);
+}
+
 static void lock_process(void)
 {
-	if (endpoints_epoch != self_fork_epoch() + 1 && endpoints_epoch != 0)
-		pthread_mutex_init(&mutex, NULL); /* the parent's holder does not exist here */
+	pthread_once(&once, start);
 	pthread_mutex_lock(&mutex);
-}
-
-/* A forked child inherits its parent's sockets: while it keeps one open, mpd would not see the
- * parent hang up. Its own connection is made when it is needed. */
-static void leave_parents_connections(void)
-{
-	struct client_endpoint *endpoint;
-
-	if (endpoints_epoch == self_fork_epoch() + 1)
-		return;
-	for (endpoint = endpoints_epoch ? endpoints : NULL; endpoint; endpoint = endpoint->next) {
-		connection_hang_up(&endpoint->connection);
-		endpoint->connection.roster_byte = 0; /* locks are not inherited */
-	}
-	endpoints_epoch = self_fork_epoch() + 1; /* 0 means: none yet */
-}
-
-/* --- endpoints --- */
-
-static bool is_same_endpoint(const struct client_endpoint *endpoint, const char *wish)
-{
-	char path[108];
-
-	for (unsigned i = 0; wire_endpoint(wish, i, path); i++)
-		if (strcmp(path, endpoint->connection.endpoint) == 0)
-			return true;
-	return false;
-}
-
-static int get_endpoint(const char *wish, bool may_spawn, struct client_endpoint **ret_endpoint)
-{
-	struct client_endpoint *endpoint;
-	int result;
-
-	leave_parents_connections();
-	for (endpoint = endpoints; endpoint; endpoint = endpoint->next)
-		if (is_same_endpoint(endpoint, wish)) {
-			*ret_endpoint = endpoint;
-			return 0;
-		}
-	endpoint = calloc(1, sizeof *endpoint);
-	if (!endpoint)
-		return explain(-ENOMEM, "no memory for a connection");
-	result = connection_open(&endpoint->connection, wish, may_spawn);
-	if (result < 0) {
-		connection_close(&endpoint->connection);
-		free(endpoint);
-		return result;
-	}
-	endpoint->next = endpoints;
-	endpoints = endpoint;
-	*ret_endpoint = endpoint;
-	return 0;
-}
-
-static void drop_endpoint_if_unused(struct client_endpoint *endpoint)
-{
-	struct client_endpoint **link = &endpoints;
-
-	if (endpoint->segments > 0)
-		return;
-	while (*link != endpoint)
-		link = &(*link)->next;
-	*link = endpoint->next;
-	connection_close(&endpoint->connection);
-	free(endpoint);
 }
 
 /* --- attaching --- */
@@ -166,7 +113,6 @@ static int claim_slot(struct mp_segment *segment)
 			       seg->at.max_clients - SLOT_FIRST);
 	seg->roster_fd = connection->roster_fd;
 	seg->roster_byte = connection->roster_byte;
-	seg->fork_epoch = self_fork_epoch();
 	tell_watcher(seg);
 	return 0;
 }
@@ -191,7 +137,7 @@ static int join_after_fork(struct seg *seg)
 	if (!segment)
 		return -EPERM;
 	lock_process();
-	leave_parents_connections();
+	endpoint_after_fork();
 	pthread_mutex_unlock(&mutex);
 	pthread_mutex_init(&seg->mutex, NULL);
 	self_drop_inherited(seg);
@@ -206,6 +152,7 @@ static int join_after_fork(struct seg *seg)
 	connection_post(&segment->endpoint->connection, PROTO_ATTACHED, &attached, sizeof attached);
 	error = object_hold_inherited(seg);
 	seg->is_stale = error < 0;
+	seg->fork_epoch = self_fork_epoch(); /* last: now other threads take part */
 	return error;
 }
 
@@ -316,6 +263,7 @@ static int map_and_attach(struct mp_segment *segment, int fd, const char *name,
 	result = claim_slot(segment);
 	if (result == 0)
 		result = tell_attached(segment);
+	seg->fork_epoch = self_fork_epoch();
 	if (result < 0)
 		segment->seg = seg_unmap(seg);
 	return result;
@@ -325,7 +273,7 @@ static int open_new(const char *name, const struct mp_segment_opts *opts,
 		    struct client_endpoint *endpoint, struct mp_segment **ret_segment)
 {
 	struct mp_segment *segment = calloc(1, sizeof *segment);
-	int fd = -1, result;
+	int fd = -1, result, attempts = 0;
 
 	if (!segment)
 		return explain(-ENOMEM, "no memory for a handle");
@@ -335,9 +283,11 @@ static int open_new(const char *name, const struct mp_segment_opts *opts,
 		snprintf(segment->client_name, NAME_BYTES, "%s", opts->client_name);
 	else
 		default_name(segment->client_name);
-	result = obtain(segment, name, opts, &fd);
-	if (result == 0)
-		result = map_and_attach(segment, fd, name, opts);
+	do {
+		result = obtain(segment, name, opts, &fd);
+		if (result == 0)
+			result = map_and_attach(segment, fd, name, opts);
+	} while (result == -ESTALE && ++attempts < OPEN_ATTEMPTS_MAX);
 	if (result < 0) {
 		free(segment);
 		return result;
@@ -364,7 +314,7 @@ static int open_locked(const char *name, const struct mp_segment_opts *opts,
 {
 	struct client_endpoint *endpoint;
 	struct mp_segment *segment;
-	int result = get_endpoint(opts->endpoint, !(opts->flags & MP_NO_SPAWN), &endpoint);
+	int result = endpoint_get(opts->endpoint, !(opts->flags & MP_NO_SPAWN), &endpoint);
 
 	if (result < 0)
 		return result;
@@ -377,7 +327,7 @@ static int open_locked(const char *name, const struct mp_segment_opts *opts,
 		return 0;
 	}
 	result = open_new(name, opts, endpoint, ret_segment);
-	drop_endpoint_if_unused(endpoint);
+	endpoint_drop_if_unused(endpoint);
 	return result;
 }
 
@@ -412,15 +362,18 @@ static void leave(struct mp_segment *segment)
 	struct client_endpoint *endpoint = segment->endpoint;
 	struct proto_attached mine = identity(segment);
 
-	/* In a forked child that never used the segment, nothing here is ours to give back. */
 	if (seg->fork_epoch == self_fork_epoch()) {
 		self_forget_all(seg);
 		recover_own_exit(seg);
 		connection_post(&endpoint->connection, PROTO_DETACHED, &mine, sizeof mine);
+	} else {
+		/* A forked child that never used the segment: no slot here is ours. */
+		pthread_mutex_init(&seg->mutex, NULL);
+		self_drop_inherited(seg);
 	}
 	seg_unmap(seg);
 	endpoint->segments--;
-	drop_endpoint_if_unused(endpoint);
+	endpoint_drop_if_unused(endpoint);
 	free(segment);
 }
 
@@ -429,7 +382,7 @@ mp_segment *mp_segment_close(mp_segment *segment)
 	if (!segment)
 		return NULL;
 	lock_process();
-	leave_parents_connections();
+	endpoint_after_fork();
 	if (--segment->users == 0) {
 		forget(segment);
 		leave(segment);
@@ -441,12 +394,14 @@ mp_segment *mp_segment_close(mp_segment *segment)
 void client_leave_all(void)
 {
 	lock_process();
-	leave_parents_connections();
+	endpoint_after_fork();
 	while (segments) {
 		struct mp_segment *segment = segments;
 
 		forget(segment);
-		leave(segment);
+		/* Threads that still run there: the process's death tells the rest. */
+		if (self_is_alone(segment->seg))
+			leave(segment);
 	}
 	pthread_mutex_unlock(&mutex);
 }
@@ -456,14 +411,14 @@ static int unlink_locked(const char *name)
 	struct proto_open request = { .flags = 0 };
 	struct client_endpoint *endpoint;
 	struct proto_empty empty;
-	int result = get_endpoint(NULL, false, &endpoint);
+	int result = endpoint_get(NULL, false, &endpoint);
 
 	if (result < 0)
 		return result;
 	snprintf(request.name, sizeof request.name, "%s", name);
 	result = connection_ask(&endpoint->connection, PROTO_UNLINK, &request, sizeof request,
 				&empty, sizeof empty, NULL);
-	drop_endpoint_if_unused(endpoint);
+	endpoint_drop_if_unused(endpoint);
 	return result < 0 ? explain_open(result, name) : 0;
 }
 

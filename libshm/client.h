@@ -6,17 +6,10 @@
 #ifndef LIBSHM_CLIENT_H
 #define LIBSHM_CLIENT_H
 
-#include "connection.h"
+#include "endpoint.h"
 #include "seg.h"
 
 #include <libshm/segment.h>
-
-/* One connection of this process for each endpoint it uses. */
-struct client_endpoint {
-	struct connection connection;
-	unsigned segments; /* of this process */
-	struct client_endpoint *next;
-};
 
 struct mp_segment {
 	struct seg *seg; /* first: object_seg() reads it; what objects use */

@@ -34,6 +34,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A question costs a microsecond. */
+#define POLLS_BEFORE_ASKING 16
+
 /* What a waiter's callbacks need. */
 struct lock_wait {
 	struct mp_lock *lock;
@@ -227,15 +230,30 @@ static int explain_timeout(struct mp_lock *lock, int error)
 		       object_name(lock->seg, lock->shared), who.name, who.pid, who.tid);
 }
 
+/* Who only polls never sleeps beside the owner's pidfd: ask for it now and then. */
+static void ask_after_owner(struct mp_lock *lock, struct self *me)
+{
+	uint32_t client = owner_client(lock);
+	uint32_t generation = client_word_generation(slot_client_word(lock->seg, client));
+
+	if (++me->polls % POLLS_BEFORE_ASKING == 0 && lock->seg->hooks &&
+	    slot_is_dead(lock->seg, client, generation))
+		lock->seg->hooks->client_died(lock->seg, client, generation);
+}
+
 static noinline_ int acquire_slow(struct mp_lock *lock, struct self *me, int64_t timeout,
 				  uint64_t site)
 {
 	bool is_again = false;
 	int result = try_acquire(lock, me, &is_again);
 
-	if (result == -EAGAIN && timeout > 0)
+	if (result == -EAGAIN && timeout > 0) {
 		result = wait_for_lock(lock, me, timeout, &is_again);
-	if (result == -EAGAIN || result == -ETIMEDOUT)
+	} else if (result == -EAGAIN) {
+		ask_after_owner(lock, me);
+		return explain_plain(result, "the lock is held; mp_lock_owner tells by whom");
+	}
+	if (result == -ETIMEDOUT || result == -EAGAIN)
 		return explain_timeout(lock, result);
 	if (result < 0 || is_again)
 		return result;

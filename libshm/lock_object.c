@@ -40,12 +40,32 @@ static bool lock_fits(const void *object, const void *opts)
 		wish->on_owner_death == load_relaxed(&shared->on_owner_death));
 }
 
+/* A plain lock is the process's as long as that lives: any of its threads may release it. The word
+ * must name a thread that a later sweep finds. */
+static void hand_to_heir(struct shm_lock *shared, struct sweep *sweep)
+{
+	uint64_t word = load_acquire(&shared->word);
+
+	while (lock_word_owner(word) == sweep->who) {
+		if (!sweep->heir) {
+			sweep->must_keep_slot = true;
+			return;
+		}
+		if (cas_seqcst(&shared->word, &word, word - sweep->who + sweep->heir))
+			return;
+	}
+}
+
 static void recover_lock(struct seg *seg, void *object, struct sweep *sweep)
 {
 	struct shm_lock *shared = object;
 	uint64_t word = load_acquire(&shared->word);
 	bool poison = load_relaxed(&shared->on_owner_death) == MP_OWNER_POISON;
 
+	if (sweep->who && load_relaxed(&shared->kind) == MP_LOCK_PLAIN) {
+		hand_to_heir(shared, sweep);
+		return;
+	}
 	while (sweep_has_thread(sweep, lock_word_owner(word)) && sweep_is_current(sweep)) {
 		/* Several recoverers store the same; before the CAS that says DIED. */
 		store_relaxed(&shared->died_who, lock_word_owner(word));
@@ -163,6 +183,8 @@ static void give_up(mp_lock *lock)
 			       .who = owner,
 			       .died_ns = (uint64_t)clock_now_ns() };
 
+	if (lock->seg->fork_epoch != self_fork_epoch())
+		return; /* a forked child: the lock is its parent's */
 	if (owner_client != SLOT_NONE && owner_client == lock->seg->client &&
 	    object_handles(lock->seg, lock->shared) == 1)
 		recover_lock(lock->seg, lock->shared, &sweep);

@@ -165,7 +165,8 @@ static void drain(struct park *park, const struct park_watch *watches, unsigned 
 	io_uring_cq_advance(&park->ring, seen);
 }
 
-/* Submit and sleep once: 0 something completed, -ETIMEDOUT, -EINTR. */
+/* Submit and sleep once: 0 something completed, -ETIMEDOUT, -EINTR, or the ring is unusable (a
+ * filter was installed since, or its descriptor was closed behind our back). */
 static int enter(struct park *park, int64_t deadline_ns)
 {
 	struct __kernel_timespec left, *timeout = NULL;
@@ -184,7 +185,7 @@ static int enter(struct park *park, int64_t deadline_ns)
 	result = io_uring_submit_and_wait_timeout(&park->ring, &first, 1, timeout, NULL);
 	if (result == -ETIME)
 		return -ETIMEDOUT;
-	return result == -EINTR ? -EINTR : 0;
+	return result < 0 ? result : 0;
 }
 
 static int uring_sleep(struct park *park, atom32 *word, uint32_t value, int64_t deadline_ns,
@@ -207,7 +208,11 @@ static int uring_sleep(struct park *park, atom32 *word, uint32_t value, int64_t 
 	errno = kept;
 	if (park->has_death)
 		return PARK_DEATH;
-	return park->is_rung ? PARK_RUNG : result;
+	if (park->is_rung)
+		return PARK_RUNG;
+	if (result == -ETIMEDOUT || result == -EINTR)
+		return result;
+	return park_futex.sleep(NULL, word, value, deadline_ns, watches, watch_count);
 }
 
 const struct park_ops park_uring = {

@@ -150,15 +150,21 @@ static int pidfd_of(pid_t pid)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Wait for the child's word that it is attached. */
-static int await_report(int report)
+/* Wait for the child's word that it is attached, or for its end: another thread's fork may keep the
+ * pipe open. */
+static int await_report(int report, int pidfd)
 {
+	struct pollfd either[2] = { { .fd = report, .events = POLLIN },
+				    { .fd = pidfd, .events = POLLIN } };
 	int error = -ECHILD;
 	ssize_t got;
 
-	do
-		got = read(report, &error, sizeof error);
-	while (got < 0 && errno == EINTR);
+	while (poll(either, 2, -1) < 0)
+		if (errno != EINTR)
+			return -errno;
+	if (!(either[0].revents & POLLIN))
+		return -ECHILD;
+	got = read(report, &error, sizeof error);
 	return got == (ssize_t)sizeof error ? error : -ECHILD;
 }
 
@@ -180,7 +186,7 @@ static int fork_child(mp_segment *segment, struct mp_process *process, int (*fn)
 	close(report[1]);
 	if (error == 0) {
 		process->pidfd = pidfd_of(process->pid);
-		error = await_report(report[0]);
+		error = await_report(report[0], process->pidfd);
 	}
 	close(report[0]);
 	return error;

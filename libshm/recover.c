@@ -33,8 +33,11 @@ bool sweep_is_current(const struct sweep *sweep)
 {
 	uint64_t word = slot_client_word(sweep->seg, sweep->client);
 
-	return sweep->who || (client_word_generation(word) == sweep->generation &&
-			      client_word_state(word) == SLOT_DEAD);
+	if (sweep->who)
+		return true; /* its own process does it */
+	/* mpd's slot is never freed; whoever becomes mpd gives it another generation. */
+	return client_word_generation(word) == sweep->generation &&
+	       (client_word_state(word) == SLOT_DEAD || sweep->client == SLOT_MPD);
 }
 
 static bool is_current(void *sweep)
@@ -177,8 +180,19 @@ static void sweep_leftovers(struct seg *seg)
 	}
 }
 
+/* mpd died in a short section of the segment's machinery, and nobody brings it back. */
+static void recover_mpd(struct seg *seg, uint32_t generation)
+{
+	struct sweep sweep = { .seg = seg, .client = SLOT_MPD, .generation = generation };
+
+	object_finish_intent(&sweep, SLOT_MPD);
+	release_guards(&sweep);
+}
+
 void recover_client(struct seg *seg, uint32_t client, uint32_t generation)
 {
+	if (client == SLOT_MPD)
+		recover_mpd(seg, generation);
 	if (client < SLOT_FIRST || client >= seg->at.max_clients)
 		return;
 	if (slot_mark_dead(seg, client, generation))
@@ -198,19 +212,20 @@ void recover_own_exit(struct seg *seg)
 	recover_audit(seg);
 }
 
-void recover_thread(struct seg *seg, uint32_t thread, uint64_t who)
+bool recover_thread(struct seg *seg, uint32_t thread, uint64_t who, uint64_t heir)
 {
-	uint64_t word = load_acquire(&seg->threads[thread].word);
 	struct sweep sweep = { .seg = seg,
-			       .client = thread_word_client(word),
+			       .client = seg->client,
 			       .who = who,
+			       .heir = heir,
 			       .died_ns = (uint64_t)clock_now_ns() };
-	atom64 *touched = seg_touched(seg, sweep.client);
+	atom64 *touched = seg_touched(seg, seg->client);
 	uint32_t high = seg_objects_high(seg);
 
 	for (uint32_t i = 0; i < high; i++)
 		if (load_relaxed(&touched[i / 64]) >> (i % 64) & 1)
 			recover_object(&sweep, i);
+	return !sweep.must_keep_slot;
 }
 
 unsigned recover_all(struct seg *seg)
@@ -236,8 +251,6 @@ void recover_become_mpd(struct seg *seg)
 	struct sweep former = { .seg = seg, .client = SLOT_MPD, .generation = generation };
 	uint64_t namespace = slot_pid_namespace();
 
-	/* There is one mpd, so nobody else sweeps or uses this slot. */
-	former.who = who_make(SLOT_MPD, generation);
 	object_finish_intent(&former, SLOT_MPD);
 	release_guards(&former);
 	arena_sweep(seg, SLOT_MPD, is_current, &former);

@@ -17,7 +17,9 @@ struct sweep {
 	struct seg *seg;
 	uint32_t client;
 	uint32_t generation;
-	uint64_t who; /* the one thread, or 0: all of the client */
+	uint64_t who;  /* the one thread, or 0: all of the client */
+	uint64_t heir; /* another thread of the same process, 0: there is none */
+	bool must_keep_slot; /* something still names the thread */
 	uint64_t died_ns;
 };
 
@@ -35,8 +37,9 @@ void recover_client(struct seg *seg, uint32_t client, uint32_t generation);
 /* This process leaves: its slot is swept like a dead one's, by itself, as its last act. */
 void recover_own_exit(struct seg *seg);
 
-/* A thread of a living process ends: its locks are marked DIED. Its slot is freed by the caller. */
-void recover_thread(struct seg *seg, uint32_t thread, uint64_t who);
+/* A thread of a living process ends: its locks are marked DIED, plain ones go to `heir` (another
+ * thread of the process, or 0). False: something still names its slot, which must be kept. */
+bool recover_thread(struct seg *seg, uint32_t thread, uint64_t who, uint64_t heir);
 
 /* mpd takes its own slot (1) of a segment: its former self, if any, is swept first. */
 void recover_become_mpd(struct seg *seg);

@@ -24,8 +24,9 @@ struct seg_hooks {
 	void (*client_died)(struct seg *seg, uint32_t client, uint32_t generation);
 	/* This process is a forked child: make it a client of its own. Returns 0 or -errno. */
 	int (*join_after_fork)(struct seg *seg);
-	/* A thread of this process ends: release what it owns on its behalf. */
-	void (*thread_ended)(struct seg *seg, uint32_t thread, uint64_t who);
+	/* A thread of this process ends: release what it owns, or hand it to `heir`, another thread
+	 * of the process (0: none). False: its slot must be kept, something still names it. */
+	bool (*thread_ended)(struct seg *seg, uint32_t thread, uint64_t who, uint64_t heir);
 };
 
 struct seg_geometry {

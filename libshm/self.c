@@ -26,6 +26,8 @@ static _Thread_local uint64_t selves_epoch;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t ends;
 static pthread_mutex_t fork_mutex = PTHREAD_MUTEX_INITIALIZER;
+/* A thread that ends and one that detaches must not both end the same self. */
+static pthread_mutex_t ends_mutex = PTHREAD_MUTEX_INITIALIZER;
 static atom32 *fork_page; /* wiped in a child: 1 in the process that has looked */
 static atom64 fork_epoch;
 
@@ -55,15 +57,33 @@ static struct self *unlink_node(struct seg *seg, struct self_node *node)
 	return self;
 }
 
+/* Another thread of this process; ends_mutex keeps it from ending meanwhile. */
+static uint64_t find_heir(struct seg *seg, const struct self *self)
+{
+	const struct self_node *node;
+	uint64_t heir = 0;
+
+	pthread_mutex_lock(&seg->mutex);
+	for (node = seg->selves; node && !heir; node = node->next)
+		if (node->self != self && node->self->seg == seg)
+			heir = node->self->who;
+	pthread_mutex_unlock(&seg->mutex);
+	return heir;
+}
+
 /* A thread of ours ends, or its process detaches: nothing of it may remain in the segment. */
 static void end_self(struct self *self)
 {
 	struct seg *seg = self->seg;
 
+	bool may_free = true;
+
 	arena_flush(seg, &self->cache, self->client);
 	if (seg->hooks)
-		seg->hooks->thread_ended(seg, self->thread, self->who);
-	slot_free_thread(seg, self->thread, load_relaxed(&self->shared->word));
+		may_free = seg->hooks->thread_ended(seg, self->thread, self->who,
+						    find_heir(seg, self));
+	if (may_free)
+		slot_free_thread(seg, self->thread, load_relaxed(&self->shared->word));
 	if (self->park)
 		self->engine->close(self->park);
 	self->seg = NULL;
@@ -76,6 +96,7 @@ static void thread_ends(void *unused)
 	(void)unused;
 	if (selves_epoch != self_fork_epoch())
 		return; /* the list is the parent's, and wiped */
+	pthread_mutex_lock(&ends_mutex);
 	for (self = selves_of_thread; self; self = next) {
 		struct seg *seg = self->seg;
 
@@ -88,13 +109,21 @@ static void thread_ends(void *unused)
 		}
 		munmap(self, SELF_BYTES);
 	}
+	pthread_mutex_unlock(&ends_mutex);
 	selves_of_thread = NULL;
 	self_latest = NULL;
+}
+
+/* In the child, before fork() returns: it has one thread yet. */
+static void notice_fork(void)
+{
+	(void)self_fork_epoch();
 }
 
 static void start(void)
 {
 	pthread_key_create(&ends, thread_ends);
+	pthread_atfork(NULL, NULL, notice_fork);
 	fork_page = map_wiped(4096);
 	if (fork_page)
 		store_relaxed(fork_page, 1);
@@ -104,9 +133,10 @@ uint64_t self_fork_epoch(void)
 {
 	pthread_once(&once, start);
 	if (fork_page && unlikely(load_relaxed(fork_page) == 0)) {
-		/* Only the forking thread lives here, so nobody else is in this branch; the mutex
-		 * may be held by a thread that does not exist any more. */
+		/* Called from fork() itself (notice_fork), or after a fork by a bare system call:
+		 * one thread lives here. The mutexes may be held by threads that do not. */
 		pthread_mutex_init(&fork_mutex, NULL);
+		pthread_mutex_init(&ends_mutex, NULL);
 		add_relaxed(&fork_epoch, 1);
 		store_relaxed(fork_page, 1);
 	}
@@ -258,6 +288,7 @@ void self_forget_all(struct seg *seg)
 {
 	struct self_node *node;
 
+	pthread_mutex_lock(&ends_mutex);
 	pthread_mutex_lock(&seg->mutex);
 	while ((node = seg->selves)) {
 		struct self *self = unlink_node(seg, node);
@@ -268,6 +299,13 @@ void self_forget_all(struct seg *seg)
 		pthread_mutex_lock(&seg->mutex);
 	}
 	pthread_mutex_unlock(&seg->mutex);
+	pthread_mutex_unlock(&ends_mutex);
 	self_latest = NULL;
 	prune();
+}
+
+bool self_is_alone(const struct seg *seg)
+{
+	return !seg->selves || (!seg->selves->next && seg->selves->self->seg == seg &&
+				find_in_thread(seg) == seg->selves->self);
 }

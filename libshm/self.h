@@ -26,6 +26,7 @@ struct self {
 	const struct park_ops *engine;
 	uint32_t spin_failures;
 	uint32_t spin_skips;
+	uint32_t polls; /* tries in vain without waiting */
 	struct self *next; /* of the same thread, in another segment */
 	struct self_node *node;
 };
@@ -57,6 +58,9 @@ static inline int self_get(struct seg *seg, struct self **ret_self)
 
 /* Every thread of this process leaves the segment (detach). */
 void self_forget_all(struct seg *seg);
+
+/* Has no other thread of this process a part in the segment? */
+bool self_is_alone(const struct seg *seg);
 
 /* After a fork, in the child: give back the parent's threads' memory and descriptors. */
 void self_drop_inherited(struct seg *seg);

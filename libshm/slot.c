@@ -75,6 +75,16 @@ uint64_t slot_client_word(const struct seg *seg, uint32_t client)
 	return client < seg->at.max_clients ? load_acquire(&seg->clients[client].word) : 0;
 }
 
+/* 0 where /proc is another namespace's: its figures are not those that our peers see. */
+static uint64_t own_start_ticks(void)
+{
+	char target[16] = "";
+
+	if (readlink("/proc/self", target, sizeof target - 1) < 0 || atoi(target) != getpid())
+		return 0;
+	return slot_start_ticks((uint32_t)getpid());
+}
+
 static void fill_client(struct seg *seg, uint32_t client, uint64_t roster_byte, const char *name,
 			uint32_t parent)
 {
@@ -84,7 +94,7 @@ static void fill_client(struct seg *seg, uint32_t client, uint64_t roster_byte, 
 	for (uint32_t i = 0; i < seg->at.max_objects / 64; i++)
 		store_relaxed(&touched[i], 0);
 	store_relaxed(&slot->pid_namespace, slot_pid_namespace());
-	store_relaxed(&slot->started_ticks, slot_start_ticks((uint32_t)getpid()));
+	store_relaxed(&slot->started_ticks, own_start_ticks());
 	store_relaxed(&slot->roster_byte, roster_byte);
 	store_relaxed(&slot->attached_ns, (uint64_t)clock_now_ns());
 	store_relaxed(&slot->died_ns, 0);
@@ -250,6 +260,18 @@ static bool is_of_our_namespace(struct seg *seg, uint32_t client, uint64_t word)
 	       load_relaxed(&seg->clients[client].pid_namespace) == ours;
 }
 
+/* Nobody keeps the byte that the slot's owner keeps while it lives. Proves nothing alone. */
+static bool is_roster_byte_free(struct seg *seg, uint32_t client)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+	uint64_t byte = load_relaxed(&seg->clients[client].roster_byte);
+
+	if (seg->roster_fd < 0 || byte >= INT64_MAX)
+		return false;
+	lock.l_start = (off_t)byte;
+	return fcntl(seg->roster_fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+}
+
 /* A pidfd of the process that claimed the slot, not of one that got its pid later. */
 static int open_pidfd(struct seg *seg, uint32_t client, uint64_t word, bool *ret_is_gone)
 {
@@ -266,7 +288,7 @@ static int open_pidfd(struct seg *seg, uint32_t client, uint64_t word, bool *ret
 			   ? 0
 			   : load_relaxed(&seg->clients[client].started_ticks);
 	ticks = slot_start_ticks(pid);
-	if (expected && ticks && ticks != expected) {
+	if (expected && ticks && ticks != expected && is_roster_byte_free(seg, client)) {
 		close(fd);
 		*ret_is_gone = true;
 		return -1;

@@ -38,6 +38,7 @@
 
 #define BELL_ASLEEP UINT32_C(1)
 #define BELL_RING UINT32_C(2)
+#define LOOK_AGAIN_NS INT64_C(250000000)
 
 /* Spinning pays only while somebody else can run meanwhile. */
 static bool may_spin(struct self *me)
@@ -157,21 +158,34 @@ static uint32_t open_record(struct self *me, struct wait_point *point)
 	return seen;
 }
 
+/* Somebody in particular holds us up: it may hand on to another whom we do not watch, or be stopped
+ * between its release and its ring. Look again now and then; who waits for nobody sleeps on. */
+static int64_t next_look(const struct wait_point *point, int64_t deadline_ns)
+{
+	int64_t look;
+
+	if (!point->blocker || point->blocker(point->object) == SLOT_NONE)
+		return deadline_ns;
+	look = clock_now_ns() + LOOK_AGAIN_NS;
+	return look < deadline_ns ? look : deadline_ns;
+}
+
 static int sleep_announced(struct self *me, const struct wait_point *point, uint32_t seen,
 			   int64_t deadline_ns)
 {
 	struct park_watch watches[PARK_WATCHES_MAX];
 	unsigned count = choose_watches(me, point, watches);
+	int64_t until = next_look(point, deadline_ns);
 	bool is_ready = point->mark ? point->mark(point->object) : point->is_ready(point->object);
 	int result;
 
 	if (is_ready || !cas_seqcst(&me->shared->bell, &seen, seen | BELL_ASLEEP)) /* S4, S5 */
 		return PARK_RUNG;
-	result = park(me, seen | BELL_ASLEEP, deadline_ns, watches, count);
+	result = park(me, seen | BELL_ASLEEP, until, watches, count);
 	and_seqcst(&me->shared->bell, ~BELL_ASLEEP); /* S7 */
 	if (result == PARK_DEATH)
 		report_deaths(me, watches, count);
-	return result;
+	return result == -ETIMEDOUT && until < deadline_ns ? PARK_RUNG : result;
 }
 
 int wait_until(struct self *me, struct wait_point *point, int64_t deadline_ns)

@@ -50,7 +50,7 @@ int proc_has_mapped(uint32_t pid, int fd)
 	struct stat file;
 	bool is_found = false;
 	size_t used = 0;
-	ssize_t got;
+	ssize_t got = 0;
 	int maps;
 
 	if (fstat(fd, &file) < 0)
@@ -65,5 +65,5 @@ int proc_has_mapped(uint32_t pid, int fd)
 		is_found = scan_lines(text, &used, &file);
 	}
 	close(maps);
-	return is_found;
+	return got < 0 ? -EIO : is_found;
 }

@@ -214,7 +214,11 @@ static bool is_lost(const struct process *process, const struct watch *watch)
 	if (process->pidfd < 0 &&
 	    slot_is_dead(watch->segment->seg, watch->client, watch->generation))
 		return true;
-	return is_byte_free(watch) && proc_has_mapped(process->pid, watch->segment->fd) != 1;
+	if (!is_byte_free(watch))
+		return false;
+	/* Where the maps cannot be read and a pidfd is silent, the process gets the benefit. */
+	return process->pidfd >= 0 ? proc_has_mapped(process->pid, watch->segment->fd) == 0
+				   : proc_has_mapped(process->pid, watch->segment->fd) != 1;
 }
 
 /* Look at a process without a connection. */

@@ -348,6 +348,102 @@ static void forked_child_owns_none_of_its_parents_locks(void **state)
 	mp_segment_close(segment);
 }
 
+static int close_inherited_handle(void *arg)
+{
+	mp_lock_close(arg);
+	return 0;
+}
+
+static void child_that_closes_an_inherited_handle_leaves_the_lock_held(void **state)
+{
+	mp_segment *segment;
+	mp_lock *lock;
+
+	assert_int_equal(mp_segment_open("s", NULL, &segment), 0);
+	lock = open_lock(segment, "l", 0);
+	assert_int_equal(mp_lock_acquire(lock, MP_NOW), 0);
+	harness_join(harness_fork(close_inherited_handle, lock));
+	assert_int_equal(elsewhere(try_and_release, lock), -EAGAIN);
+	assert_int_equal(mp_lock_release(lock), 0);
+	mp_lock_close(lock);
+	mp_segment_close(segment);
+}
+
+static void *end_with_the_process(void *arg)
+{
+	(void)!mp_lock_acquire(arg, MP_NOW);
+	return NULL;
+}
+
+static int take_plain_in_a_thread_and_stay(void *arg)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, end_with_the_process, arg);
+	pthread_join(thread, NULL);
+	for (;;)
+		pause();
+	return 0;
+}
+
+static void plain_lock_outlives_its_thread_but_not_its_process(void **state)
+{
+	mp_segment *segment;
+	mp_process *process;
+	mp_lock *lock;
+
+	assert_int_equal(mp_segment_open("s", NULL, &segment), 0);
+	lock = open_lock(segment, "l", MP_LOCK_PLAIN);
+	assert_int_equal(elsewhere(acquire_and_exit, lock), 0);
+	assert_int_equal(mp_lock_acquire(lock, MP_MSEC(5)), -ETIMEDOUT);
+	assert_int_equal(mp_lock_release(lock), 0); /* the hand-over that Python's Lock allows */
+	assert_int_equal(mp_process_start(segment, NULL, take_plain_in_a_thread_and_stay, lock,
+					  &process),
+			 0);
+	while (!mp_lock_is_locked(lock))
+		harness_sleep_ms(1);
+	harness_sleep_ms(10);
+	assert_int_equal(mp_lock_acquire(lock, MP_MSEC(5)), -ETIMEDOUT);
+	assert_int_equal(mp_process_kill(process), 0);
+	assert_int_equal(mp_lock_acquire(lock, MP_SEC(10)), MP_OWNER_DIED);
+	assert_int_equal(mp_lock_release(lock), 0);
+	assert_int_equal(mp_process_join(process, MP_SEC(10)), 0);
+	assert_null(mp_process_close(process));
+	mp_lock_close(lock);
+	mp_segment_close(segment);
+}
+
+static int poll_for_death(void *arg)
+{
+	for (int i = 0; i < 20000; i++) {
+		int result = mp_lock_acquire(arg, MP_NOW);
+
+		if (result == MP_OWNER_DIED)
+			return mp_lock_release(arg);
+		clock_sleep_ns(100000);
+	}
+	return 1;
+}
+
+static void who_only_polls_learns_of_the_death_too(void **state)
+{
+	mp_segment *segment;
+	mp_process *process;
+	mp_lock *lock;
+
+	assert_int_equal(mp_segment_open("s", NULL, &segment), 0);
+	lock = open_lock(segment, "l", 0);
+	assert_int_equal(mp_process_start(segment, NULL, hold_for_ever, lock, &process), 0);
+	while (!mp_lock_is_locked(lock))
+		harness_sleep_ms(1);
+	assert_int_equal(mp_process_kill(process), 0);
+	assert_int_equal(poll_for_death(lock), 0);
+	assert_int_equal(mp_process_join(process, MP_SEC(10)), 0);
+	assert_null(mp_process_close(process));
+	mp_lock_close(lock);
+	mp_segment_close(segment);
+}
+
 static const struct harness_test tests[] = {
 	HARNESS_TEST(checked_lock_refuses_its_owner_twice_and_others_at_all),
 	HARNESS_TEST(plain_lock_may_be_released_by_any_thread),
@@ -361,6 +457,9 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(waiters_that_time_out_lose_no_wake),
 	HARNESS_TEST_WITH_MPD(killed_holder_is_reported_to_who_waits),
 	HARNESS_TEST_WITH_MPD(forked_child_owns_none_of_its_parents_locks),
+	HARNESS_TEST_WITH_MPD(child_that_closes_an_inherited_handle_leaves_the_lock_held),
+	HARNESS_TEST_WITH_MPD(plain_lock_outlives_its_thread_but_not_its_process),
+	HARNESS_TEST_WITH_MPD(who_only_polls_learns_of_the_death_too),
 };
 
 HARNESS_MAIN(tests)

@@ -4,9 +4,13 @@
  */
 #include "harness.h"
 
+#include "atom.h"
+
 #include <libshm.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -258,6 +262,77 @@ static void handles_are_good_in_a_plainly_forked_child(void **state)
 	mp_segment_close(segment);
 }
 
+static void *put_one(void *arg)
+{
+	int number = 1;
+
+	return mp_queue_put(arg, &number, sizeof number, MP_SEC(5)) < 0 ? arg : NULL;
+}
+
+static int put_from_two_threads(void *arg)
+{
+	pthread_t threads[2];
+	void *failed[2];
+
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, put_one, arg);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], &failed[i]);
+	return failed[0] || failed[1];
+}
+
+static void two_threads_of_a_fresh_child_become_one_client(void **state)
+{
+	mp_segment *segment = open_segment();
+	mp_queue *queue;
+	int number;
+
+	assert_int_equal(mp_queue_open(segment, "q", NULL, &queue), 0);
+	for (int i = 0; i < 60; i++) {
+		harness_join(harness_fork(put_from_two_threads, queue));
+		assert_int_equal(mp_queue_get(queue, &number, sizeof number, MP_NOW), 4);
+		assert_int_equal(mp_queue_get(queue, &number, sizeof number, MP_NOW), 4);
+	}
+	mp_queue_close(queue);
+	assert_true(harness_until(is_alone, segment, 2000));
+	mp_segment_close(segment);
+}
+
+static atom32 calls_done;
+
+static void *call_and_end(void *arg)
+{
+	int number = 1;
+
+	(void)!mp_queue_put(arg, &number, sizeof number, MP_NOW);
+	add_seqcst(&calls_done, 1);
+	return NULL;
+}
+
+static void threads_that_end_while_the_segment_is_closed_harm_nobody(void **state)
+{
+	pthread_attr_t detached;
+
+	pthread_attr_init(&detached);
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+	for (int round = 0; round < 100; round++) {
+		mp_segment *segment = open_segment();
+		mp_queue *queue;
+		pthread_t thread;
+
+		assert_int_equal(mp_queue_open(segment, "q", NULL, &queue), 0);
+		store_relaxed(&calls_done, 0);
+		for (int i = 0; i < 4; i++)
+			pthread_create(&thread, &detached, call_and_end, queue);
+		while (load_relaxed(&calls_done) < 4)
+			sched_yield();
+		mp_queue_close(queue);
+		mp_segment_close(segment);
+	}
+	pthread_attr_destroy(&detached);
+	harness_sleep_ms(50);
+}
+
 static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(what_the_function_returns_is_the_exit_code),
 	HARNESS_TEST_WITH_MPD(running_child_is_neither_joined_nor_closed),
@@ -269,6 +344,8 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(no_mpd_and_no_spawn_is_refused),
 	HARNESS_TEST_WITH_MPD(hundreds_of_attaches_leave_no_slot_behind),
 	HARNESS_TEST_WITH_MPD(handles_are_good_in_a_plainly_forked_child),
+	HARNESS_TEST_WITH_MPD(two_threads_of_a_fresh_child_become_one_client),
+	HARNESS_TEST_WITH_MPD(threads_that_end_while_the_segment_is_closed_harm_nobody),
 };
 
 HARNESS_MAIN(tests)

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside the directory. Knows: what object.c (open, close, unlink) and object_free.c (holds, intents,
+ * freeing, recovery) share. Does not know: anything else.
+ */
+#ifndef LIBSHM_OBJECT_INTERNAL_H
+#define LIBSHM_OBJECT_INTERNAL_H
+
+#include "object.h"
+#include "shmref.h"
+
+static inline uint64_t entry_offset(const struct seg *seg, const struct shm_entry *entry)
+{
+	return shm_offset(seg, entry);
+}
+
+static inline uint32_t entry_index(const struct seg *seg, const struct shm_entry *entry)
+{
+	return (uint32_t)(entry - seg->directory);
+}
+
+/* The object of an entry, if it is of that kind and lies inside the segment. */
+void *object_of_entry(struct seg *seg, struct shm_entry *entry, const struct object_type *type);
+
+/* Holds: the first handle of this process sets the client's bit, the last clears it (true). */
+void object_take_hold(struct seg *seg, uint32_t client, uint32_t index);
+bool object_drop_hold(struct seg *seg, uint32_t client, uint32_t index);
+
+void intent_begin(struct shm_intent *intent, enum intent_kind kind, uint64_t address,
+		  uint64_t before, uint64_t after);
+void intent_done(struct shm_intent *intent);
+
+/* HELD -> LINKED for the entry's block and all that hang on it, in this client's own name. */
+void object_link_blocks(struct seg *seg, struct shm_entry *entry);
+
+#endif
