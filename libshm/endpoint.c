@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The connections of this process, one for each endpoint. Knows: which exist, how many segments need
- * them, forks. Does not know: segments, what is said (connection.h). Callers hold client.c's mutex.
+ * The connections of this process, one for each endpoint. Knows: which exist, how many segments
+ * need them, forks. Does not know: segments, what is said (connection.h). Callers hold client.c's
+ * mutex.
  */
 #include "endpoint.h"
 

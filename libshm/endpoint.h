@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The connections of this process, one for each endpoint. Knows: which exist, how many segments need
- * them, forks. Does not know: segments, what is said (connection.h).
+ * The connections of this process, one for each endpoint. Knows: which exist, how many segments
+ * need them, forks. Does not know: segments, what is said (connection.h).
  */
 #ifndef LIBSHM_ENDPOINT_H
 #define LIBSHM_ENDPOINT_H

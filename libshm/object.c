@@ -224,7 +224,8 @@ int object_from_id(struct seg *seg, uint64_t id, const struct object_type *type,
 		return error;
 	if (index >= seg_objects_high(seg))
 		return explain(-ESTALE, "no object has the id %#llx", (unsigned long long)id);
-	object_take_hold(seg, me->client, index); /* before the look: whoever frees it looks afterwards */
+	/* Before the look: whoever frees it looks afterwards. */
+	object_take_hold(seg, me->client, index);
 	object = object_of_entry(seg, entry, type);
 	if (load_seqcst(&entry->word) == entry_word(ENTRY_LIVE, who_generation(id)) && object) {
 		seg->open_generations[index] = who_generation(id);

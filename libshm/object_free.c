@@ -7,8 +7,9 @@
  *          Killed before the commit: redone. After it: the blocks are swept.
  *
  * An object is freed when it was unlinked and no living client holds it: each client writes its own
- * bitmap of objects it has open, so a death takes exactly its own holds away. Who frees looks at the
- * bitmaps after the entry says REMOVED; who takes a hold looks at the entry after it set its bit.
+ * bitmap of objects it has open, so a death takes exactly its own holds away. Who frees looks at
+ * the bitmaps after the entry says REMOVED; who takes a hold looks at the entry after it set its
+ * bit.
  */
 #include "object_internal.h"
 
@@ -171,7 +172,7 @@ void *object_hold(struct seg *seg, uint32_t index, const struct object_type **re
 	void *object = NULL;
 
 	if (seg->client != SLOT_NONE)
-		object_take_hold(seg, seg->client, index); /* before the look: whoever frees it looks after */
+		object_take_hold(seg, seg->client, index); /* before the look, see above */
 	if (entry_word_state(load_seqcst(&entry->word)) != ENTRY_FREE)
 		object = object_at(seg, reference_offset(load_relaxed(&entry->object)), ret_type);
 	if (!object)

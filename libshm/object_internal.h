@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Inside the directory. Knows: what object.c (open, close, unlink) and object_free.c (holds, intents,
- * freeing, recovery) share. Does not know: anything else.
+ * Inside the directory. Knows: what object.c (open, close, unlink) and object_free.c (holds,
+ * intents, freeing, recovery) share. Does not know: anything else.
  */
 #ifndef LIBSHM_OBJECT_INTERNAL_H
 #define LIBSHM_OBJECT_INTERNAL_H

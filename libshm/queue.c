@@ -184,11 +184,10 @@ int mp_queue_close_input(mp_queue *queue)
 int mp_queue_size(mp_queue *queue)
 {
 	struct ring *ring = &queue->ring;
-	int64_t size = ring_size(ring) + lease_count(ring, LEASE_RETURNED) +
-		       (load_relaxed(&ring->shared->rescan) != load_relaxed(&ring->shared->rescan_done)
-				? ring_count_behind(ring)
-				: 0);
+	int64_t size = ring_size(ring) + lease_count(ring, LEASE_RETURNED);
 
+	if (load_relaxed(&ring->shared->rescan) != load_relaxed(&ring->shared->rescan_done))
+		size += ring_count_behind(ring);
 	if (size < 0)
 		return 0;
 	return size > (int64_t)ring->capacity + INT_MAX / 2 ? INT_MAX : (int)size;

@@ -156,9 +156,9 @@ static noinline_ int take_waiting(struct mp_queue *queue, struct self *me, size_
 		if (waited == 0 && clock_is_past(deadline_ns))
 			waited = -ETIMEDOUT;
 	} while (result == -EAGAIN && waited == 0);
-	/* A wake is for one message, but messages become ready out of order: the wake for the second
-	 * is lost on who waits for the first. Whoever got one passes the word on; so does whoever
-	 * leaves one that is too large for him. */
+	/* A wake is for one message, but messages become ready out of order: the wake for the
+	 * second is lost on who waits for the first. Whoever got one passes the word on; so does
+	 * whoever leaves one that is too large for him. */
 	if ((result == 0 || result == -EMSGSIZE) && queue_is_readable(&queue->ring, me->client))
 		wait_wake_one(me->seg, me, &shared->readable);
 	return result == -EAGAIN ? waited : result;

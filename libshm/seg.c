@@ -290,7 +290,8 @@ static int allocate_private(struct seg *seg)
 	seg->open_counts = calloc(seg->at.max_objects, sizeof(*seg->open_counts));
 	seg->open_generations = calloc(seg->at.max_objects, sizeof(*seg->open_generations));
 	seg->pidfd_generations = calloc(clients, sizeof(*seg->pidfd_generations));
-	if (!seg->committed || !seg->open_counts || !seg->open_generations || !seg->pidfds || !seg->pidfd_generations)
+	if (!seg->committed || !seg->open_counts || !seg->open_generations || !seg->pidfds ||
+	    !seg->pidfd_generations)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < clients; i++)
 		seg->pidfds[i] = -1;

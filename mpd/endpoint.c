@@ -177,7 +177,8 @@ bool endpoint_hide(const char *path)
 	char hidden[LONG_PATH_BYTES];
 
 	beside(path, ".leaving", hidden);
-	return rename(path, hidden) == 0;
+	/* Gone already, with its directory perhaps: nobody can come any more. */
+	return rename(path, hidden) == 0 || errno == ENOENT || errno == ENOTDIR;
 }
 
 void endpoint_show(const char *path)

@@ -495,6 +495,23 @@ static void many_that_start_at_once_are_one_mpd(void **state)
 	raw_close(&raw);
 }
 
+static void mpd_leaves_although_its_socket_was_removed(void **state)
+{
+	char path[160];
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	snprintf(path, sizeof path, "%s", harness_endpoint()->socket);
+	assert_int_equal(unlink(path), 0);
+	snprintf(path, sizeof path, "%s.lock", harness_endpoint()->socket);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(harness_endpoint()->directory), 0);
+	raw_close(&raw);
+	assert_true(harness_until(is_gone, NULL, DEATH_SEEN_MS));
+	assert_int_equal(mkdir(harness_endpoint()->directory, 0700), 0);
+}
+
 static void unused_mpd_leaves_no_file(void **state)
 {
 	char path[160];
@@ -739,6 +756,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(client_that_died_before_it_said_attached_is_swept),
 	HARNESS_TEST_WITH_MPD(many_that_start_at_once_are_one_mpd),
 	HARNESS_TEST_WITH_MPD(unused_mpd_leaves_no_file),
+	HARNESS_TEST_WITH_MPD(mpd_leaves_although_its_socket_was_removed),
 	HARNESS_TEST_WITH_MPD(garbage_drops_its_sender_only),
 	HARNESS_TEST_WITH_MPD(client_that_does_not_read_is_dropped),
 	HARNESS_TEST_WITH_MPD(unlinked_name_made_again_is_another_segment),
