@@ -55,13 +55,17 @@ static int64_t now_ns(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
+static cpu_set_t allowed; /* before anybody was pinned */
+
 /* Parent on the first allowed CPU, child on the second; on one CPU both stay where they are. */
 static void pin(unsigned wanted)
 {
-	cpu_set_t allowed, one;
+	cpu_set_t one;
 
 	CPU_ZERO(&one);
-	if (sched_getaffinity(0, sizeof allowed, &allowed) < 0 || CPU_COUNT(&allowed) < 2)
+	if (CPU_COUNT(&allowed) == 0 && sched_getaffinity(0, sizeof allowed, &allowed) < 0)
+		return;
+	if (CPU_COUNT(&allowed) < 2)
 		return;
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, &allowed) && wanted-- == 0)
