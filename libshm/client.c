@@ -152,7 +152,7 @@ static int join_after_fork(struct seg *seg)
 	connection_post(&segment->endpoint->connection, PROTO_ATTACHED, &attached, sizeof attached);
 	error = object_hold_inherited(seg);
 	seg->is_stale = error < 0;
-	seg->fork_epoch = self_fork_epoch(); /* last: now other threads take part */
+	store_release(&seg->fork_epoch, self_fork_epoch()); /* now other threads take part */
 	return error;
 }
 
@@ -263,7 +263,7 @@ static int map_and_attach(struct mp_segment *segment, int fd, const char *name,
 	result = claim_slot(segment);
 	if (result == 0)
 		result = tell_attached(segment);
-	seg->fork_epoch = self_fork_epoch();
+	store_release(&seg->fork_epoch, self_fork_epoch());
 	if (result < 0)
 		segment->seg = seg_unmap(seg);
 	return result;
@@ -362,7 +362,7 @@ static void leave(struct mp_segment *segment)
 	struct client_endpoint *endpoint = segment->endpoint;
 	struct proto_attached mine = identity(segment);
 
-	if (seg->fork_epoch == self_fork_epoch()) {
+	if (load_acquire(&seg->fork_epoch) == self_fork_epoch()) {
 		self_forget_all(seg);
 		recover_own_exit(seg);
 		connection_post(&endpoint->connection, PROTO_DETACHED, &mine, sizeof mine);

@@ -183,7 +183,7 @@ static void give_up(mp_lock *lock)
 			       .who = owner,
 			       .died_ns = (uint64_t)clock_now_ns() };
 
-	if (lock->seg->fork_epoch != self_fork_epoch())
+	if (load_acquire(&lock->seg->fork_epoch) != self_fork_epoch())
 		return; /* a forked child: the lock is its parent's */
 	if (owner_client != SLOT_NONE && owner_client == lock->seg->client &&
 	    object_handles(lock->seg, lock->shared) == 1)

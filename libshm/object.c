@@ -247,7 +247,7 @@ void object_close(struct seg *seg, void *object)
 
 	if (index >= seg->at.max_objects)
 		return;
-	if (seg->fork_epoch != self_fork_epoch() && seg->open_counts[index] > 0) {
+	if (load_acquire(&seg->fork_epoch) != self_fork_epoch() && seg->open_counts[index] > 0) {
 		seg->open_counts[index]--; /* a forked child: the hold is its parent's */
 		return;
 	}

@@ -243,6 +243,12 @@ int object_hold_inherited(struct seg *seg)
 unsigned object_handles(struct seg *seg, const void *object)
 {
 	uint32_t index = who_slot(((const struct shm_object *)object)->id);
+	unsigned handles = 0;
 
-	return index < seg->at.max_objects ? seg->open_counts[index] : 0;
+	if (index >= seg->at.max_objects)
+		return 0;
+	pthread_mutex_lock(&seg->mutex);
+	handles = seg->open_counts[index];
+	pthread_mutex_unlock(&seg->mutex);
+	return handles;
 }

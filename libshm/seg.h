@@ -56,7 +56,7 @@ struct seg {
 	/* This process as a client of the segment; changed by attach, fork and detach only. */
 	uint32_t client;
 	uint32_t client_generation;
-	uint64_t fork_epoch;  /* self.h: which process these belong to */
+	atom64 fork_epoch; /* self.h: which process these belong to; stored last, with release */
 	uint64_t roster_byte;
 	int roster_fd;        /* borrowed from the connection; -1: none */
 	int *pidfds;          /* by client slot, -1: none; private to this process */

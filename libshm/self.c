@@ -166,10 +166,10 @@ static int join_if_forked(struct seg *seg)
 	uint64_t epoch = self_fork_epoch();
 	int result = 0;
 
-	if (likely(seg->fork_epoch == epoch))
+	if (likely(load_acquire(&seg->fork_epoch) == epoch))
 		return seg->is_stale ? -ESTALE : 0;
 	pthread_mutex_lock(&fork_mutex);
-	if (seg->fork_epoch != epoch)
+	if (load_relaxed(&seg->fork_epoch) != epoch)
 		result = seg->hooks ? seg->hooks->join_after_fork(seg) : -EPERM;
 	pthread_mutex_unlock(&fork_mutex);
 	return result;

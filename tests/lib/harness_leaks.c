@@ -93,9 +93,17 @@ static bool fds_same(const struct harness_holdings *before)
 	return same;
 }
 
+/* ThreadSanitizer starts a thread of its own with the first pthread_create. */
+#ifdef __SANITIZE_THREAD__
+#define THREADS_OF_THE_SANITIZER 1
+#else
+#define THREADS_OF_THE_SANITIZER 0
+#endif
+
 static bool has_only_threads(void *before)
 {
-	return count_threads() <= ((const struct harness_holdings *)before)->threads;
+	return count_threads() <= ((const struct harness_holdings *)before)->threads +
+					  THREADS_OF_THE_SANITIZER;
 }
 
 static bool threads_same(const struct harness_holdings *before)

@@ -324,7 +324,7 @@ static void threads_that_end_while_the_segment_is_closed_harm_nobody(void **stat
 		store_relaxed(&calls_done, 0);
 		for (int i = 0; i < 4; i++)
 			pthread_create(&thread, &detached, call_and_end, queue);
-		while (load_relaxed(&calls_done) < 4)
+		while (load_acquire(&calls_done) < 4)
 			sched_yield();
 		mp_queue_close(queue);
 		mp_segment_close(segment);
