@@ -7,11 +7,9 @@
  */
 #include "segment.h"
 
-#include "doctor.h"
 #include "log.h"
 #include "loop.h"
 #include "memory.h"
-#include "reaper.h"
 #include "store.h"
 
 #include "libshm/recover.h"
@@ -33,6 +31,7 @@ enum { MARK_NAMELESS = 1, MARK_KEPT = 2 };
 
 static struct segment segments[REGISTRY_RECORDS];
 static char endpoint_name[ENDPOINT_NAME_BYTES];
+static const struct segment_keepers *keepers;
 static int64_t grace;
 static struct loop_timer orphan_timer;
 
@@ -188,11 +187,11 @@ static int map(struct segment *segment)
 		return -EBADMSG;
 	}
 	seg->hooks = &hooks;
-	seg->roster_fd = reaper_roster();
+	seg->roster_fd = keepers->roster();
 	segment->seg = seg;
 	recover_become_mpd(seg);
 	write_marks(segment);
-	doctor_begin(segment);
+	keepers->begun(segment);
 	return 0;
 }
 
@@ -235,7 +234,7 @@ static void end(struct segment *segment)
 	char name[STORE_NAME_BYTES];
 
 	log_debug("segment '%s' ends", record->name);
-	doctor_end(segment);
+	keepers->ending(segment);
 	store_name(record->number, name);
 	registry_commit(record, REGISTRY_FREE);
 	store_forget(name);
@@ -258,7 +257,7 @@ void segment_check_end(struct segment *segment)
 	if (is_needed(segment))
 		return;
 	/* Clients that mpd was never told of, or whose watch went with their connection. */
-	if (segment->seg && reaper_watch_table(segment) > 0)
+	if (segment->seg && keepers->watch_clients(segment) > 0)
 		return;
 	end(segment);
 }
@@ -276,14 +275,16 @@ static void end_orphans(void *arg, unsigned events)
 	for (unsigned i = 0; i < REGISTRY_RECORDS; i++)
 		if (segments[i].record)
 			segment_check_end(&segments[i]);
-	reaper_changed();
+	keepers->changed();
 }
 
-void segment_configure(const char *endpoint, int64_t grace_ns)
+void segment_configure(const char *endpoint, int64_t grace_ns,
+		       const struct segment_keepers *those)
 {
 	/* The whole path: tools that look without mpd tell endpoints apart by it. */
 	snprintf(endpoint_name, sizeof(endpoint_name), "%s", endpoint);
 	grace = grace_ns;
+	keepers = those;
 }
 
 /* Two descriptors of one name: which is which is told by how they were opened. */
@@ -328,7 +329,7 @@ static void repair(struct segment *segment)
 	error = map(segment);
 	if (error == 0) {
 		recover_all(segment->seg);
-		reaper_watch_table(segment);
+		keepers->watch_clients(segment);
 		recover_audit(segment->seg);
 	} else {
 		log_error("segment '%s' cannot be mapped: %s", record->name, strerror(-error));

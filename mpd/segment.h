@@ -15,6 +15,17 @@
 #include "libshm/seg.h"
 
 struct conn;
+struct segment;
+
+/* Those who look after a segment from above; serve.c introduces them. */
+struct segment_keepers {
+	int (*roster)(void);
+	void (*begun)(struct segment *segment);
+	void (*ending)(struct segment *segment); /* also one that was never begun */
+	/* Watch every live client slot that nobody watches; how many there are. */
+	unsigned (*watch_clients)(struct segment *segment);
+	void (*changed)(void); /* something that keeps mpd here may have gone */
+};
 
 struct segment {
 	struct registry_record *record; /* NULL: this row is not used */
@@ -59,6 +70,7 @@ bool segment_any_kept(void);
 
 /* The endpoint is part of the name that each descriptor has in /proc. Grace: how long an adopted
  * segment waits for its clients. */
-void segment_configure(const char *endpoint, int64_t grace_ns);
+void segment_configure(const char *endpoint, int64_t grace_ns,
+		       const struct segment_keepers *keepers);
 
 #endif

@@ -6,6 +6,7 @@
 #include "serve.h"
 
 #include "ctl.h"
+#include "doctor.h"
 #include "endpoint.h"
 #include "log.h"
 #include "loop.h"
@@ -34,6 +35,14 @@ static struct serve_plan plan;
 static struct loop_timer leave_timer;
 static uint64_t started_ns;
 static bool is_private, is_after_crash;
+
+static const struct segment_keepers keepers = {
+	.roster = reaper_roster,
+	.begun = doctor_begin,
+	.ending = doctor_end,
+	.watch_clients = reaper_watch_table,
+	.changed = reaper_changed,
+};
 
 uint64_t version_started_ns(void)
 {
@@ -154,7 +163,7 @@ static int open_parts(int listen_fd)
 		error = open_signals();
 	if (error < 0)
 		return error;
-	segment_configure(plan.endpoint, plan.grace_ns);
+	segment_configure(plan.endpoint, plan.grace_ns, &keepers);
 	leave_timer.deadline_ns = DEADLINE_NEVER;
 	leave_timer.fn = leave;
 	error = ctl_open(listen_fd, strcmp(plan.endpoint, SYSTEM_ENDPOINT) == 0, reconsider);
