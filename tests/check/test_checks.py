@@ -26,6 +26,12 @@ CLEAN = {
     'run': '#!/bin/sh\necho "$1"\n',
     '.ci/run': '#!/bin/sh\necho "$1"\n',
     'tests/one.sh': '#!/bin/sh\necho "$1"\n',
+    'man/mp_do.3': '.TH mp_do 3 2026-11-22 "x"\n.SH NAME\nmp_do \\- do\n.SH SYNOPSIS\nint mp_do(void);\n'
+                   '.SH DESCRIPTION\nDo.\n'
+                   '.SH RETURN VALUE\n0.\n.SH ERRORS\n.TP\n.B \\-EINVAL\nAn argument.\n'
+                   '.SH BLOCKING\nNever.\n.SH THREADS\nAny.\n.SH AFTER A CRASH\nNothing.\n'
+                   '.SH SEE ALSO\nNothing.\n',
+    'docs/program.md': '```c\nint main(void)\n{\n\treturn 0;\n}\n```\n',
     'library.c': 'int mp_do(void);\nint mp_do(void)\n{\n\treturn 0;\n}\n',
 }
 LONG = 'int seg_long(int a);\nint seg_long(int a)\n{\n' + '\ta++;\n' * 80 + '\treturn a;\n}\n'
@@ -48,6 +54,11 @@ FAULTS = [
     ('exports.py', 'a name not in the map', 'libshm/libshm.map', '\tmp_do;\n', ''),
     ('exports.py', 'a name not declared', 'libshm/include/libshm/base.h', 'int mp_do(void);', ''),
     ('exports.py', 'an internal symbol', 'library.c', None, 'int seg_x(void);\nint seg_x(void)\n{\n\treturn 0;\n}\n'),
+    ('man.py', 'a missing section', 'man/mp_do.3', '.SH THREADS\nAny.\n', ''),
+    ('man.py', 'an error not explained', 'man/mp_do.3', 'EINVAL', 'EPERM'),
+    ('man.py', 'a page of nothing', 'man/mp_gone.3', None, '.SH NAME\n'),
+    ('man.py', 'no page', 'libshm/include/libshm/base.h', None, 'int mp_mute(void);\n'),
+    ('snippets.py', 'a wrong program', 'docs/program.md', 'return 0', 'return zero'),
     ('metrics.py', 'a long function', 'libshm/seg.c', None, LONG),
     ('metrics.py', 'a maze', 'libshm/seg.c', None, MAZE),
     ('metrics.py', 'a fat median', 'libshm/seg.c', None, FAT),
@@ -106,6 +117,10 @@ def run_check(root, checks, name):
         arguments.append(library)
     if name == 'headers.sh':
         arguments += ['c', 'c11', 'cc']
+    if name == 'man.py':
+        arguments.append(os.path.join(root, 'man'))
+    if name == 'snippets.py':
+        arguments.append('cc')
     done = subprocess.run([os.path.join(checks, name)] + arguments, capture_output=True, text=True,
                           check=False)
     return done.returncode, done.stdout + done.stderr
