@@ -9,9 +9,9 @@
 #include "explain.h"
 #include "lockword.h"
 #include "object.h"
-#include "recover.h"
 #include "shmref.h"
 #include "slot.h"
+#include "sweep.h"
 #include "wait.h"
 
 #include <errno.h>

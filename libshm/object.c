@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What all objects share: open by name or id, close, unlink. Knows: the table of kinds, names,
- * directory entries. Does not know: what one kind does with its bytes, how an object is freed.
+ * What all objects share: open by name or id, close, unlink. Knows: names, directory entries. Does
+ * not know: what one kind does with its bytes (object_kind.c), how an object ends (object_free.c).
  *
  *   make   blocks HELD(me) - fill - entry's fields - intent - entry LIVE (commit) - blocks LINKED -
  *          intent off. Killed before the commit: the blocks are swept. After it: the intent's redo
@@ -20,32 +20,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-extern const struct object_type lock_type, queue_type;
-
-static const struct object_type *const types[] = { &lock_type, &queue_type };
-
-const struct object_type *object_type(uint32_t kind)
-{
-	for (unsigned i = 0; i < ARRAY_LEN(types); i++)
-		if (types[i]->kind == kind)
-			return types[i];
-	return NULL;
-}
-
-void *object_at(struct seg *seg, uint64_t offset, const struct object_type **ret_type)
-{
-	struct shm_object *object = shm_at(seg, struct shm_object, offset);
-	const struct object_type *type;
-
-	if (!object || (offset & (CACHE_LINE - 1)) || object->magic != OBJECT_MAGIC)
-		return NULL;
-	type = object_type(object->kind);
-	if (!type || !shm_at_bytes(seg, offset, type->bytes))
-		return NULL;
-	*ret_type = type;
-	return object;
-}
 
 static struct shm_entry *find_name(struct seg *seg, const char *name)
 {

@@ -14,20 +14,10 @@
 #include "object_internal.h"
 
 #include "explain.h"
-#include "recover.h"
 #include "slot.h"
+#include "sweep.h"
 
 #include <errno.h>
-
-/* The object of an entry, if it is of that kind and lies inside the segment. */
-void *object_of_entry(struct seg *seg, struct shm_entry *entry, const struct object_type *type)
-{
-	const struct object_type *found;
-	uint64_t offset = reference_offset(load_relaxed(&entry->object));
-	void *object = object_at(seg, offset, &found);
-
-	return object && found == type ? object : NULL;
-}
 
 void object_take_hold(struct seg *seg, uint32_t client, uint32_t index)
 {

@@ -15,8 +15,8 @@
 #include "arena.h"
 #include "explain.h"
 #include "object.h"
-#include "recover.h"
 #include "shmref.h"
+#include "sweep.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -24,34 +24,15 @@
 #include "object.h"
 #include "shmref.h"
 #include "slot.h"
+#include "sweep.h"
 #include "wait.h"
 
 #include <string.h>
 #include <unistd.h>
 
-bool sweep_is_current(const struct sweep *sweep)
-{
-	uint64_t word = slot_client_word(sweep->seg, sweep->client);
-
-	if (sweep->who)
-		return true; /* its own process does it */
-	/* mpd's slot is never freed; whoever becomes mpd gives it another generation. */
-	return client_word_generation(word) == sweep->generation &&
-	       (client_word_state(word) == SLOT_DEAD || sweep->client == SLOT_MPD);
-}
-
 static bool is_current(void *sweep)
 {
 	return sweep_is_current(sweep);
-}
-
-bool sweep_has_thread(const struct sweep *sweep, uint64_t who)
-{
-	if (who == 0)
-		return false;
-	if (sweep->who)
-		return sweep->who == who;
-	return slot_client_of_who(sweep->seg, who) == sweep->client;
 }
 
 /* Calls `each` for every thread slot of the client. */

@@ -12,24 +12,6 @@
 
 #include "seg.h"
 
-/* One participant being swept: a whole client, or one thread of a client that lives on. */
-struct sweep {
-	struct seg *seg;
-	uint32_t client;
-	uint32_t generation;
-	uint64_t who;  /* the one thread, or 0: all of the client */
-	uint64_t heir; /* another thread of the same process, 0: there is none */
-	bool must_keep_slot; /* something still names the thread */
-	uint64_t died_ns;
-};
-
-/* Is that thread being swept? */
-bool sweep_has_thread(const struct sweep *sweep, uint64_t who);
-
-/* Asked after a word was read and before it is changed: false means the slot was swept by another
- * and may have a new owner, so the word may be his. */
-bool sweep_is_current(const struct sweep *sweep);
-
 /* Sweep one use of a client slot that is proven dead (slot_is_dead or mpd's verdict), then any
  * other slot that was left DEAD, then audit. */
 void recover_client(struct seg *seg, uint32_t client, uint32_t generation);

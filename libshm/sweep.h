@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One participant being swept. Knows: who it is, and whether it is still his turn. Does not know:
+ * the order of a sweep (recover.c), what an object has to repair (its own file).
+ */
+#ifndef LIBSHM_SWEEP_H
+#define LIBSHM_SWEEP_H
+
+#include "seg.h"
+
+/* A whole client that died, or one thread of a client that lives on. */
+struct sweep {
+	struct seg *seg;
+	uint32_t client;
+	uint32_t generation;
+	uint64_t who;        /* the one thread, or 0: all of the client */
+	uint64_t heir;       /* another thread of the same process, 0: there is none */
+	bool must_keep_slot; /* something still names the thread */
+	uint64_t died_ns;
+};
+
+/* Is that thread being swept? */
+bool sweep_has_thread(const struct sweep *sweep, uint64_t who);
+
+/* Asked after a word was read and before it is changed: false means the slot was swept by another
+ * and may have a new owner, so the word may be his. */
+bool sweep_is_current(const struct sweep *sweep);
+
+#endif
