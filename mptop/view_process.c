@@ -199,7 +199,8 @@ static void describe(const struct show *show, const void *row, struct text *text
 	model_add_process(text, process->process);
 	text_add(text, " attached ");
 	format_age(text, process->process->age_ns);
-	text_add(text, " ago, %u threads, %u waiting; blocked on ", process->thread_count,
+	text_add(text, " ago, %u thread%s, %u waiting; blocked on ", process->thread_count,
+		 process->thread_count == 1 ? "" : "s",
 		 process->waiting_count);
 	cell_blocked(show, row, text);
 	text_add(text, "; holds ");
