@@ -174,10 +174,20 @@ static void put_back(struct seg *seg, atom64 *word, uint64_t offset)
 		arena_hint(seg, &block);
 }
 
-static void put_back_oldest(struct seg *seg, struct arena_stock *stock, uint32_t count)
+static bool is_cached_by(const atom64 *word, uint32_t client)
+{
+	/* Relaxed: if it is ours, only this thread changes it. */
+	return (load_relaxed((atom64 *)(uintptr_t)word) & 0xffff) ==
+	       block_word(0, 0, client, BLOCK_CACHED);
+}
+
+/* A word that says anything else is not ours (any more): drop it, never free it. */
+static void put_back_oldest(struct seg *seg, struct arena_stock *stock, uint32_t client,
+			    uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		put_back(seg, stock->word[i], stock->offset[i]);
+		if (is_cached_by(stock->word[i], client))
+			put_back(seg, stock->word[i], stock->offset[i]);
 	stock->count -= count;
 	memmove(stock->word, stock->word + count, stock->count * sizeof(stock->word[0]));
 	memmove(stock->offset, stock->offset + count, stock->count * sizeof(stock->offset[0]));
@@ -186,14 +196,14 @@ static void put_back_oldest(struct seg *seg, struct arena_stock *stock, uint32_t
 void arena_flush(struct seg *seg, struct arena_cache *cache, uint32_t client)
 {
 	for (unsigned i = 0; i < ARENA_CLASSES; i++)
-		put_back_oldest(seg, &cache->stock[i], cache->stock[i].count);
+		put_back_oldest(seg, &cache->stock[i], client, cache->stock[i].count);
 }
 
-static void push(struct seg *seg, struct arena_stock *stock, uint32_t stock_max, atom64 *word,
-		 uint64_t offset)
+static void push(struct seg *seg, struct arena_stock *stock, uint32_t stock_max, uint32_t client,
+		 atom64 *word, uint64_t offset)
 {
 	if (unlikely(stock->count >= stock_max))
-		put_back_oldest(seg, stock, (stock_max + 1) / 2);
+		put_back_oldest(seg, stock, client, (stock_max + 1) / 2);
 	stock->word[stock->count] = word;
 	stock->offset[stock->count] = offset;
 	stock->count++;
@@ -206,7 +216,7 @@ static int free_into(struct seg *seg, struct arena_stock *stock, uint32_t stock_
 	/* Relaxed: this thread's cache is the only way to it until a flush, which releases. */
 	if (!cas_relaxed(block->word, &word, block_word_freed(word, client, BLOCK_CACHED)))
 		return -EINVAL;
-	push(seg, stock, stock_max, block->word, block->offset);
+	push(seg, stock, stock_max, client, block->word, block->offset);
 	return 0;
 }
 

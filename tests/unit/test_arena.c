@@ -746,9 +746,35 @@ static void check_finds_damage(void **state)
 	harness_segment_end(seg);
 }
 
+/* A cache in memory that a fork copied, or that somebody scribbled over. */
+static void cache_frees_nothing_that_belongs_to_another_client(void **state)
+{
+	struct seg *seg = harness_segment(16 * MIB);
+	struct arena_cache *theirs = calloc(1, sizeof *theirs);
+	uint32_t generation, other = harness_segment_client(seg, &generation);
+	uint64_t references[100];
+	struct arena_usage before, now;
+	void *data;
+
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(arena_alloc(seg, theirs, seg->client, 100, &references[i], &data),
+				 0);
+	for (unsigned i = 0; i < 50; i++)
+		assert_int_equal(arena_free(seg, theirs, seg->client, references[i]), 0);
+	arena_measure(seg, &before);
+	assert_true(before.blocks_cached > 0);
+	arena_flush(seg, theirs, other);
+	arena_measure(seg, &now);
+	assert_int_equal(now.blocks_cached, before.blocks_cached);
+	assert_int_equal(now.blocks_held, before.blocks_held);
+	free(theirs);
+	harness_segment_end(seg);
+}
+
 static const struct harness_test tests[] = {
 	HARNESS_TEST(blocks_of_all_sizes_are_large_enough_and_disjoint),
 	HARNESS_TEST(free_is_refused_a_second_time),
+	HARNESS_TEST(cache_frees_nothing_that_belongs_to_another_client),
 	HARNESS_TEST(stale_references_are_refused_after_reuse),
 	HARNESS_TEST(references_to_granules_do_not_match_blocks_cut_from_them),
 	HARNESS_TEST(references_into_the_middle_or_outside_are_impossible),

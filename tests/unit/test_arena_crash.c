@@ -427,6 +427,7 @@ static int work_until_killed(void *arg)
 
 	seg->client = me->client;
 	seg->client_generation = me->generation;
+	memset(&cache, 0, sizeof cache); /* the parent's: in a client it is wiped by the fork */
 	for (uint64_t round = 0; round < UINT64_MAX; round++, x = x * 1664525 + 1013904223) {
 		uint64_t *one = &references[(x >> 8) % 200];
 		struct arena_cache *with = x >> 16 & 3 ? &cache : NULL;
