@@ -23,6 +23,7 @@
  *
  *      FREE --CAS--> CLAIMING(me) --> LEASED(me) --ack--> FREE
  *      CLAIMING(dead), LEASED(dead), LEASED(me) on return --> RETURNED --CAS--> LEASED(me)
+ *      CLAIMING(dead) while the cell still has the message --> FREE
  *
  * seq grows whenever the record leaves FREE or changes its owner.
  */

@@ -144,7 +144,7 @@ struct shm_client {
 	atom32 uid;
 	atom32 exit_hint;      /* wait status where the parent knows it, else 0 */
 	atom32 parent;         /* client slot that started it with mp_process_start, 0 none */
-	atom32 flags;
+	atom32 flags;          /* slot 1: mpd's own marks; else 0 */
 	char name[NAME_BYTES]; /* lineage name, "app" or "Worker-1:2" */
 	atom64 verdict;        /* generation that mpd has declared dead */
 	atom64 holds_table;    /* reserved: references held in place */
@@ -181,8 +181,8 @@ struct shm_held {
 
 /* One thread that owns locks or sleeps.
  *
- *   bell    rings << 1 | ASLEEP. Ringers add 2; only the owner sets and clears ASLEEP (the sweep
- *           clears it for a dead one). The count is never reset, not even for a new owner.
+ *   bell    rings << 1 | ASLEEP. Ringers add 2; only the owner sets and clears ASLEEP (the slot's
+ *           next owner clears a dead one's). The count is never reset, not even for a new owner.
  *   records what it waits for: object offset | condition; n stored last, zeroed last
  */
 struct shm_thread {
@@ -197,7 +197,7 @@ struct shm_thread {
 	char name[16];
 	uint8_t reserved1[32];
 
-	/* The wait record (owner; the sweep zeroes n for a dead one). */
+	/* The wait record (owner; the next owner zeroes a dead one's). */
 	atom32 record_count;
 	atom32 epoch; /* +1 for each wait: tells two waits apart */
 	atom64 records[WAIT_RECORDS_MAX];
@@ -248,7 +248,7 @@ MP_FIELD(shm_thread, 768, 16, sleeps);
 
 /* A named (or, with an empty name, anonymous) object.
  *
- *   word   state FREE, MAKING, LIVE, REMOVED and generation; stored last (commit)
+ *   word   state FREE, LIVE, REMOVED and generation; stored last (commit)
  *   writer: holder of directory_guard
  *   after a crash: the maker's intent tells whether the block became an object
  */

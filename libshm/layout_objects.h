@@ -22,7 +22,7 @@ struct shm_object {
 	uint64_t id;    /* generation << 12 | directory index */
 	uint64_t bytes; /* of the whole block */
 	atom64 links;
-	atom64 shape;   /* what an opener's options must equal (each kind's own hash) */
+	atom64 shape;   /* reserved: a hash of what openers must agree about */
 	atom32 creator; /* client slot */
 	atom32 state;   /* reserved */
 	uint64_t created_ns;
@@ -127,7 +127,7 @@ struct shm_queue {
 	atom64 rescan;
 	atom64 rescan_done;
 	atom32 flags;
-	atom32 lease_chunks;
+	atom32 reserved0;
 	uint64_t reserved1;
 	/* Line 2: putters. */
 	aligned_to(CACHE_LINE) atom64 tail;

@@ -56,6 +56,18 @@ static void hand_to_heir(struct shm_lock *shared, struct sweep *sweep)
 	}
 }
 
+/* Where that thread had taken the lock, as its list of held locks says; 0: it does not say. */
+static uint64_t site_of(struct seg *seg, uint64_t who, uint64_t offset)
+{
+	struct shm_thread *thread = &seg->threads[who_slot(who)];
+	uint32_t count = load_relaxed(&thread->held_count);
+
+	for (uint32_t i = 0; i < count && i < HELD_MAX; i++)
+		if (load_relaxed(&thread->held[i].object) == offset)
+			return load_relaxed(&thread->held[i].site);
+	return 0;
+}
+
 static void recover_lock(struct seg *seg, void *object, struct sweep *sweep)
 {
 	struct shm_lock *shared = object;
@@ -70,6 +82,8 @@ static void recover_lock(struct seg *seg, void *object, struct sweep *sweep)
 		/* Several recoverers store the same; before the CAS that says DIED. */
 		store_relaxed(&shared->died_who, lock_word_owner(word));
 		store_relaxed(&shared->died_ns, sweep->died_ns);
+		store_relaxed(&shared->died_site, site_of(seg, lock_word_owner(word),
+							  shm_offset(seg, shared)));
 		if (!cas_seqcst(&shared->word, &word, lock_word_after_death(word, poison)))
 			continue;
 		add_relaxed(&shared->deaths, 1);

@@ -235,13 +235,14 @@ static uint32_t queue_depth(struct observe_copy *copy, struct shm_queue *queue,
 static uint32_t count_leased(struct observe_copy *copy, struct shm_queue *queue)
 {
 	struct shm_lease leases[LEASES_PER_CHUNK];
-	uint32_t chunks = load_relaxed(&queue->lease_chunks);
 	uint32_t leased = 0;
 
-	for (uint32_t i = 0; i < chunks && i < LEASE_CHUNKS_MAX; i++) {
+	for (uint32_t i = 0; i < LEASE_CHUNKS_MAX; i++) {
 		uint64_t offset = reference_offset(load_relaxed(&queue->lease_chunk[i]));
 
-		if (!offset || !is_in_arena(copy, offset, sizeof(leases)) ||
+		if (!offset)
+			break; /* chunks are added in order */
+		if (!is_in_arena(copy, offset, sizeof(leases)) ||
 		    observe_read(copy->fd, leases, sizeof(leases), offset) < 0)
 			continue;
 		for (unsigned j = 0; j < LEASES_PER_CHUNK; j++)

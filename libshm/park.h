@@ -19,7 +19,7 @@ enum wait_engine { ENGINE_URING = 0, ENGINE_FUTEX = 1 };
 #define PARK_WATCHES_MAX 4
 
 struct park_watch {
-	int fd;       /* pidfd, -1: cannot be watched, ask now and then */
+	int fd;       /* pidfd; -1 is not watched */
 	uint64_t key; /* client slot and generation: names the use of the descriptor */
 };
 
@@ -32,7 +32,7 @@ struct park_ops {
 	enum wait_engine engine;
 	int (*open)(struct park **ret_park);
 	struct park *(*close)(struct park *park);
-	/* After a fork in the child: give back the descriptors, touch nothing else. */
+	/* The descriptor to close in a forked child, -1: none. Nothing else is touched there. */
 	int (*descriptor)(const struct park *park);
 	int (*sleep)(struct park *park, atom32 *word, uint32_t value, int64_t deadline_ns,
 		     const struct park_watch *watches, unsigned watch_count);

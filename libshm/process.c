@@ -24,6 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define LOOK_AGAIN_NS INT64_C(2000000)
+
 struct mp_process {
 	pid_t pid;
 	int pidfd;
@@ -233,12 +235,13 @@ static bool has_ended(struct mp_process *process)
 	return ended;
 }
 
-/* Until its pidfd is readable or the deadline: 0, -ETIMEDOUT, -EINTR. */
+/* Until its pidfd is readable or the deadline; where the kernel gives no pidfd, for a moment.
+ * 0: look again, -ETIMEDOUT. */
 static int wait_for_end(struct mp_process *process, int64_t deadline_ns)
 {
 	struct pollfd end = { .fd = process->pidfd, .events = POLLIN };
 	struct timespec left, *timeout = NULL;
-	int result;
+	int result = 0;
 
 	if (deadline_ns != DEADLINE_NEVER) {
 		int64_t ns = deadline_ns - clock_now_ns();
@@ -248,10 +251,11 @@ static int wait_for_end(struct mp_process *process, int64_t deadline_ns)
 		left = (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 		timeout = &left;
 	}
-	result = ppoll(&end, 1, timeout, NULL);
-	if (result < 0)
-		return errno == EINTR ? 0 : -errno;
-	return 0;
+	if (process->pidfd < 0)
+		clock_sleep_ns(LOOK_AGAIN_NS);
+	else
+		result = ppoll(&end, 1, timeout, NULL);
+	return result < 0 && errno != EINTR ? -errno : 0;
 }
 
 int mp_process_join(mp_process *process, int64_t timeout)

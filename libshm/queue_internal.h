@@ -85,8 +85,6 @@ bool ring_is_full(struct ring *ring);
 /* Take a record for a message that will move out of its cell: 0, -ENOSPC. */
 int lease_claim(struct ring *ring, struct self *me, struct shm_lease **ret_lease,
 		uint64_t *ret_word);
-/* Give an unused CLAIMING record back. */
-void lease_drop(struct ring *ring, struct shm_lease *lease, uint64_t word);
 /* CLAIMING -> LEASED: the message left its cell. Returns the new word. */
 uint64_t lease_keep(struct shm_lease *lease, uint64_t word);
 /* A RETURNED record becomes ours. */

@@ -131,11 +131,6 @@ static bool end_as(struct ring *ring, struct shm_lease *lease, uint64_t word)
 	return true;
 }
 
-void lease_drop(struct ring *ring, struct shm_lease *lease, uint64_t word)
-{
-	end_as(ring, lease, word);
-}
-
 uint64_t lease_keep(struct shm_lease *lease, uint64_t word)
 {
 	uint64_t kept = lease_word(lease_word_seq(word), lease_word_client(word), LEASE_LEASED);

@@ -22,8 +22,8 @@
  * Overlaps: put/put and take/take: one CAS wins. put/take of one cell: states are disjoint. A hint
  * stored late by a slow thread goes back a little: others then walk over cells of a later lap.
  *
- *   edge cell_ready:  ring_publish swap (release) -> ring_find_ready load (acquire): the payload
- *   edge cell_empty:  ring_free_cell swap (release) -> ring_claim_empty CAS (acquire): the copy out
+ *   edge cell_ready:  ring_publish swap (seq_cst) -> ring_find_ready load (acquire): the payload
+ *   edge cell_empty:  ring_free_cell swap (seq_cst) -> ring_claim_empty CAS (acquire): the copy out
  */
 #include "arena.h"
 #include "queue_internal.h"

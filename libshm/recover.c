@@ -9,9 +9,10 @@
  *   3 guards released on his behalf (the arena's by arena_sweep, once its granules are in order)
  *   4 objects he had open          cells, leases, locks: may still name blocks he HELD
  *   5 his blocks freed             only now is every block of his either linked or lost
- *   6 wait bits, thread slots, client slot
- *   7 objects nobody holds any more
- *   8 the audit                    a wake that died with him is repaid
+ *   6 wait bits, thread slots
+ *   7 the audit                    a wake that died with him is repaid
+ *   8 the client slot              from here on nobody finds a dead client
+ *   9 objects nobody holds any more, and the audit once more
  *
  * Each step is idempotent, and each change is a CAS on exactly the word that was seen while the
  * slot was still DEAD in this generation (sweep_is_current): a recoverer that was stopped and comes

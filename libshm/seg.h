@@ -61,7 +61,7 @@ struct seg {
 	int roster_fd;        /* borrowed from the connection; -1: none */
 	int *pidfds;          /* by client slot, -1: none; private to this process */
 	uint32_t *pidfd_generations;
-	pthread_mutex_t mutex; /* private: pidfds, selves, attach after fork */
+	pthread_mutex_t mutex; /* private: pidfds, selves, open_counts */
 	struct self_node *selves; /* threads of this process */
 	uint32_t *open_counts;      /* handles of this process, by directory index */
 	uint32_t *open_generations; /* which use of the entry they are of; 0: none */

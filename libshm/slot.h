@@ -4,7 +4,7 @@
  * Does not know: what the dead left (recover.h), how to sleep, mpd's protocol.
  *
  * Time is never proof of death. A client is dead when mpd says so, when its pidfd is readable, or
- * when its pid (of our namespace) is gone or has another start time.
+ * when its pid (of our namespace) is gone, or has another start time and its roster byte is free.
  */
 #ifndef LIBSHM_SLOT_H
 #define LIBSHM_SLOT_H
@@ -40,7 +40,8 @@ bool slot_mark_dead(struct seg *seg, uint32_t client, uint32_t generation);
  * (*ret_is_gone: the process is already gone). */
 int slot_pidfd(struct seg *seg, uint32_t client, uint32_t generation, bool *ret_is_gone);
 
-/* The next live client after `client` in slot order (its neighbour), SLOT_NONE when alone. */
+/* The next client slot in use (SETUP, LIVE or DEAD) after `client`: its neighbour, SLOT_NONE when
+ * alone. */
 uint32_t slot_next_live(const struct seg *seg, uint32_t client);
 
 /* Start time of a process in clock ticks since boot, 0 if unknown. */

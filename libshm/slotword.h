@@ -7,7 +7,7 @@
  *          |  -    |  gen:24  | ns:10 | pid:22 | state | FREE keeps the generation it had
  *          ns: low bits of the pid namespace's inode, so that even a half-made slot tells
  *          whether its pid means anything to the reader
- *   thread  63      40 39    28 27     4 3    0      FREE -> LIVE -> FREE
+ *   thread  63      40 39    28 27     4 3    0      FREE -> SETUP -> LIVE -> FREE
  *          |    -     | client |  gen:24 | state |
  *   entry   63                28 27     4 3    0      FREE -> LIVE -> REMOVED -> FREE
  *          |         -          |  gen:24 | state |

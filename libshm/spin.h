@@ -16,8 +16,6 @@
 /* After so many budgets spent in vain a thread only tries each SPIN_RETRY_PERIOD-th wait. */
 #define SPIN_FAILURES_MAX 3
 #define SPIN_RETRY_PERIOD 16
-/* A claimed cell is in use for some 50 ns; its owner was preempted if it lasts longer than this. */
-#define SPIN_CLAIM_LOOKS 200
 
 /* Tells the CPU that this is a loop of looks. */
 #if defined(__x86_64__) || defined(__i386__)

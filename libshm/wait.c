@@ -16,11 +16,12 @@
  *
  *   S1 read the bell  S2 record  S3 bit  S4 re-check  S5 bell += ASLEEP, fails when rung since S1
  *   S6 sleep  S7 bell -= ASLEEP  S8 take the bit back: gone means a wake was spent on this thread
- *   S10 whoever leaves with nothing hands a spent wake on  S11 the record ends
+ *   S9 the caller takes the thing, or comes back  S10 whoever leaves with nothing hands on a spent
+ *   wake  S11 the record ends
  *
  *   W1 look  W2 choose the oldest (any choice is correct)  W3 take his bit: a token that owes one
  *   ring  W4 bell += 2  W5 the kernel woke nobody though it said ASLEEP: he is stopped, ring the
- *   next
+ *   next  W6 others are left: ask mpd for attention, the rung one may be stopped as well
  *
  * Which may overlap: everything with everything. W3 against S8: exactly one sees the bit. A late W4
  * on a reused slot is a spurious wake. A death between W3 and W4, or after S8 with a spent wake, is

@@ -368,7 +368,6 @@ static void a_queue_is_counted_from_its_cells(void **state)
 	store_relaxed(&lease[3].word, lease_word(1, 2, LEASE_LEASED));
 	store_relaxed(&lease[4].word, lease_word(1, 2, LEASE_RETURNED));
 	store_relaxed(&queue->lease_chunk[0], reference_make(object_offset(&world, 5), 0));
-	store_relaxed(&queue->lease_chunks, 1);
 	wait_for(&world, 2, &queue->writable, object_offset(&world, 0) | WAIT_WRITABLE);
 	observer = open_observer(&world);
 	row = look(observer)->queues;

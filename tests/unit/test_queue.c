@@ -8,6 +8,7 @@
 #include "cellword.h"
 #include "objects.h"
 
+#include <libshm/observe.h>
 #include <libshm/process.h>
 #include <libshm/queue.h>
 
@@ -669,6 +670,35 @@ static void hostile_hints_and_words_are_survived(void **state)
 
 /* --- processes --- */
 
+static void observer_counts_what_is_leased(void **state)
+{
+	const struct mp_snapshot *snapshot;
+	mp_observer *observer;
+	mp_segment *segment;
+	struct mp_slot slots[3];
+	mp_queue *queue;
+
+	assert_int_equal(mp_segment_open("s", NULL, &segment), 0);
+	queue = open_queue(segment, 16);
+	for (int i = 0; i < 3; i++) {
+		put_number(queue, i);
+		assert_int_equal(mp_queue_claim(queue, MP_NOW, &slots[i]), 0);
+	}
+	put_number(queue, 3);
+	assert_int_equal(mp_observe_open(NULL, &observer), 0);
+	assert_int_equal(mp_observe_refresh(observer), 1);
+	assert_int_equal(mp_observe_snapshot(observer, 0, &snapshot), 0);
+	assert_int_equal(snapshot->queue_count, 1);
+	assert_int_equal(snapshot->queues[0].leased, 3);
+	assert_int_equal(snapshot->queues[0].depth, 1);
+	assert_int_equal(snapshot->queues[0].puts, 4);
+	mp_observe_close(observer);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(mp_queue_ack(queue, &slots[i]), 0);
+	mp_queue_close(queue);
+	mp_segment_close(segment);
+}
+
 static int put_thousand(void *arg)
 {
 	for (int i = 0; i < 1000; i++)
@@ -763,6 +793,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(hints_that_are_impossible_do_not_outlast_the_deadline),
 	HARNESS_TEST(hostile_hints_and_words_are_survived),
 	HARNESS_TEST_WITH_MPD(process_gets_what_another_puts),
+	HARNESS_TEST_WITH_MPD(observer_counts_what_is_leased),
 	HARNESS_TEST_WITH_MPD(killed_holder_of_a_lease_gives_it_back_in_milliseconds),
 };
 

@@ -4,6 +4,10 @@
  *
  * Functions return int: < 0 is -errno and nothing happened, >= 0 is success. errno is never
  * touched. Out-parameters come last, are called ret_*, and stay untouched on failure.
+ *
+ * A thread becomes part of a segment with its first call on it, a forked child with its own first
+ * call; that one call may also fail with -ENOSPC (no slot left), -ENOMEM or -ESTALE (what the child
+ * inherited was freed meanwhile). A wait fails with -EINVAL if $MP_WAIT_ENGINE names no engine.
  */
 #ifndef LIBSHM_BASE_H
 #define LIBSHM_BASE_H

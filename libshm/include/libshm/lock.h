@@ -66,7 +66,7 @@ mp_lock *mp_lock_close(mp_lock *lock);
  * Blocks:  never longer than another open or unlink takes.
  * Threads: any thread of any attached process, at once.
  * Crash:   the name is removed or it is not.
- * Errors:  -ENOENT -EPROTO -EBADMSG
+ * Errors:  -ENOENT -EPROTO -EINVAL -ENAMETOOLONG -EBADMSG
  */
 MP_MUST_USE int mp_lock_unlink(mp_segment *segment, const char *name);
 

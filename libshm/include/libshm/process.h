@@ -38,7 +38,7 @@ MP_MUST_USE int mp_process_start(mp_segment *segment, const struct mp_process_op
  * Blocks:  until it ends or timeout; MP_NOW never blocks.
  * Threads: any.
  * Crash:   -
- * Errors:  -EAGAIN -ETIMEDOUT -ECHILD -EINTR
+ * Errors:  -EAGAIN -ETIMEDOUT -ECHILD
  */
 MP_MUST_USE int mp_process_join(mp_process *process, int64_t timeout);
 

@@ -67,7 +67,7 @@ mp_queue *mp_queue_close(mp_queue *queue);
  * Blocks:  never longer than another open or unlink takes.
  * Threads: any thread of any attached process, at once.
  * Crash:   the name is removed or it is not.
- * Errors:  -ENOENT -EPROTO -EBADMSG
+ * Errors:  -ENOENT -EPROTO -EINVAL -ENAMETOOLONG -EBADMSG
  */
 MP_MUST_USE int mp_queue_unlink(mp_segment *segment, const char *name);
 

@@ -17,8 +17,8 @@ typedef struct mp_segment mp_segment;
 
 struct mp_segment_opts {
 	uint64_t size_bytes;    /* largest size; 0: 1 GiB. Memory is committed as it is used. */
-	uint32_t max_sleepers;  /* threads that take part at once; 0: 512, at most 512 */
-	uint32_t max_clients;   /* processes attached at once; 0: 256, at most 1024 */
+	uint32_t max_sleepers;  /* threads that take part at once; 0: 512, the most; 2 are mpd's */
+	uint32_t max_clients;   /* processes attached at once; 0: 256, at most 1024; 2 are mpd's */
 	uint32_t mode;          /* permission bits; 0: 0600 */
 	int32_t gid;            /* group of those bits; 0: the creator's */
 	uint32_t flags;         /* MP_EXISTING MP_EXCLUSIVE MP_KEEP MP_INTERRUPTIBLE MP_NO_SPAWN */
@@ -69,7 +69,7 @@ mp_segment *mp_segment_close(mp_segment *segment);
  * Blocks:  for the answer of mpd.
  * Threads: any.
  * Crash:   the name is removed or it is not.
- * Errors:  -ENOENT -ECONNREFUSED -EPERM
+ * Errors:  -ENOENT -ECONNREFUSED -EPERM -EINVAL -ENAMETOOLONG
  */
 MP_MUST_USE int mp_segment_unlink(const char *name);
 
