@@ -141,6 +141,7 @@ static int join_after_fork(struct seg *seg)
 	pthread_mutex_unlock(&mutex);
 	pthread_mutex_init(&seg->mutex, NULL);
 	self_drop_inherited(seg);
+	store_relaxed(&seg->anchor, 0); /* the parent's */
 	if (!segment->parent)
 		segment->parent = parent;
 	connection_resume(&segment->endpoint->connection);
@@ -260,10 +261,13 @@ static int map_and_attach(struct mp_segment *segment, int fd, const char *name,
 	seg->hooks = &hooks;
 	seg->is_interruptible = opts->flags & MP_INTERRUPTIBLE;
 	snprintf(seg->name, sizeof seg->name, "%s", name);
-	result = claim_slot(segment);
-	if (result == 0)
-		result = tell_attached(segment);
 	store_release(&seg->fork_epoch, self_fork_epoch());
+	result = claim_slot(segment);
+	if (result == 0) {
+		result = tell_attached(segment);
+		if (result < 0)
+			recover_own_exit(seg); /* else the slot were ours as long as we live */
+	}
 	if (result < 0)
 		segment->seg = seg_unmap(seg);
 	return result;

@@ -64,21 +64,33 @@ static int send_request(struct connection *connection, enum proto_type type, con
 	return wire_send(connection->socket, packet, sizeof head + bytes, NULL);
 }
 
+/* Is this the answer to the latest request, and as long as it has to be? */
+static bool is_in_step(const struct connection *connection, const void *packet, size_t got,
+		       size_t bytes, struct proto_head *ret_head)
+{
+	if (got < sizeof *ret_head)
+		return false;
+	memcpy(ret_head, packet, sizeof *ret_head);
+	return ret_head->magic == PROTO_MAGIC && ret_head->serial == connection->serial &&
+	       (ret_head->status < 0 || bytes <= got - sizeof *ret_head);
+}
+
 static int receive_answer(struct connection *connection, void *answer, size_t bytes,
 			  struct wire_fds *ret_fds)
 {
 	uint8_t packet[PROTO_MESSAGE_MAX];
-	struct proto_head head;
 	struct wire_fds fds = { 0 };
+	struct proto_head head;
 	int got = wire_receive(connection->socket, packet, sizeof packet, &fds);
 
+	if (got == -EAGAIN)
+		connection_hang_up(connection); /* too late an answer would be taken for the next */
 	if (got <= 0)
 		return got < 0 ? got : -EPIPE;
-	memset(&head, 0, sizeof head);
-	memcpy(&head, packet, (size_t)got < sizeof head ? (size_t)got : sizeof head);
-	if (head.magic != PROTO_MAGIC || head.serial != connection->serial ||
-	    (head.status >= 0 && bytes > (size_t)got - sizeof head))
+	if (!is_in_step(connection, packet, (size_t)got, bytes, &head)) {
+		connection_hang_up(connection); /* the next request begins anew */
 		head.status = -EPROTO;
+	}
 	if (head.status >= 0 && answer)
 		memcpy(answer, packet + sizeof head, bytes);
 	if (head.status >= 0 && ret_fds)

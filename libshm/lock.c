@@ -52,6 +52,13 @@ static uint32_t owner_client(struct mp_lock *lock)
 	return slot_client_of_who(lock->seg, lock_word_owner(load_relaxed(&lock->shared->word)));
 }
 
+static bool is_owned_by(struct self *me, uint64_t word)
+{
+	uint64_t owner = lock_word_owner(word);
+
+	return owner == me->who || (owner && owner == load_relaxed(&me->seg->anchor));
+}
+
 /* Held locks: a hint for tools and for the report of a death. */
 static void drop_stale_held(struct self *me)
 {
@@ -62,7 +69,7 @@ static void drop_stale_held(struct self *me)
 		uint64_t offset = load_relaxed(&shared->held[i].object);
 		struct shm_lock *lock = shm_at(me->seg, struct shm_lock, offset);
 
-		if (!lock || lock_word_owner(load_relaxed(&lock->word)) != me->who)
+		if (!lock || !is_owned_by(me, load_relaxed(&lock->word)))
 			continue;
 		store_relaxed(&shared->held[kept].object, offset);
 		store_relaxed(&shared->held[kept].site, load_relaxed(&shared->held[i].site));
@@ -117,8 +124,17 @@ static inline void pop_held(struct self *me, uint64_t offset)
 static inline int entered(struct mp_lock *lock, struct self *me, uint64_t site, int result)
 {
 	count_own(&lock->shared->grants, 1); /* ours alone while we hold it */
-	push_held(me, lock->offset, site);
+	push_held(me, lock->handle.offset, site);
 	return result;
+}
+
+/* Who takes it, as its word will say: this thread, or of a plain lock this process. */
+static inline int identity(struct mp_lock *lock, struct self *me, uint64_t *ret_who)
+{
+	if (unlikely(lock->kind == MP_LOCK_PLAIN))
+		return self_anchor(lock->seg, ret_who);
+	*ret_who = me->who;
+	return 0;
 }
 
 /* The word names us already. */
@@ -128,21 +144,23 @@ static int acquire_again(struct mp_lock *lock)
 		store_relaxed(&lock->shared->depth, load_relaxed(&lock->shared->depth) + 1);
 		return 0;
 	}
-	if (lock->kind == MP_LOCK_PLAIN)
-		return -EAGAIN; /* another thread may release it */
 	return explain(-EDEADLK,
 		       "this thread holds the lock '%s' already; release it first, or open "
 		       "it as MP_LOCK_RECURSIVE",
-		       object_name(lock->seg, lock->shared));
+		       object_name(&lock->handle));
 }
 
 /* 0, MP_OWNER_DIED, -EAGAIN (somebody else holds it), -EDEADLK, -ENOTRECOVERABLE. */
 static int try_acquire(struct mp_lock *lock, struct self *me, bool *ret_is_again)
 {
-	uint64_t word = load_relaxed(&lock->shared->word);
+	uint64_t word = load_relaxed(&lock->shared->word), who;
+	int error = identity(lock, me, &who);
+
+	if (error < 0)
+		return error;
 
 	for (;;) {
-		if (lock_word_owner(word) == me->who) {
+		if (lock_word_owner(word) == me->who && lock->kind != MP_LOCK_PLAIN) {
 			*ret_is_again = true;
 			return acquire_again(lock);
 		}
@@ -152,8 +170,8 @@ static int try_acquire(struct mp_lock *lock, struct self *me, bool *ret_is_again
 			return explain(-ENOTRECOVERABLE,
 				       "the holder of lock '%s' died; take it with "
 				       "mp_lock_repair and mend what it guards",
-				       object_name(lock->seg, lock->shared));
-		if (cas_acquire(&lock->shared->word, &word, lock_word_taken(word, me->who)))
+				       object_name(&lock->handle));
+		if (cas_acquire(&lock->shared->word, &word, lock_word_taken(word, who)))
 			break;
 	}
 	if (!(word & LOCK_DIED))
@@ -197,7 +215,7 @@ static int wait_for_lock(struct mp_lock *lock, struct self *me, int64_t timeout,
 {
 	struct lock_wait wait = { .lock = lock };
 	struct wait_point point = { .set = &lock->shared->waiters,
-				    .record = lock->offset | WAIT_ACQUIRABLE,
+				    .record = lock->handle.offset | WAIT_ACQUIRABLE,
 				    .is_ready = wait_is_ready,
 				    .mark = wait_mark,
 				    .blocker = wait_blocker,
@@ -211,6 +229,8 @@ static int wait_for_lock(struct mp_lock *lock, struct self *me, int64_t timeout,
 		if (result != -EAGAIN || waited < 0)
 			break;
 		waited = wait_until(me, &point, deadline_ns);
+		if (waited == 0 && clock_is_past(deadline_ns))
+			waited = -ETIMEDOUT;
 	} while (true);
 	add_relaxed(&lock->shared->wait_ns, (uint64_t)(clock_now_ns() - began));
 	/* The word must keep WAIT while others sleep, or our fast release would forget them. */
@@ -225,9 +245,9 @@ static int explain_timeout(struct mp_lock *lock, int error)
 
 	if (mp_lock_owner(lock, &who) < 0)
 		return explain(error, "the lock '%s' was just released; try again",
-			       object_name(lock->seg, lock->shared));
+			       object_name(&lock->handle));
 	return explain(error, "the lock '%s' is held by %s[%u] thread %u",
-		       object_name(lock->seg, lock->shared), who.name, who.pid, who.tid);
+		       object_name(&lock->handle), who.name, who.pid, who.tid);
 }
 
 /* Who only polls never sleeps beside the owner's pidfd: ask for it now and then. */
@@ -262,13 +282,13 @@ static noinline_ int acquire_slow(struct mp_lock *lock, struct self *me, int64_t
 
 int mp_lock_acquire(mp_lock *lock, int64_t timeout)
 {
-	uint64_t free_word = 0;
+	uint64_t free_word = 0, who;
 	struct self *me;
 	int error = self_get(lock->seg, &me);
 
-	if (unlikely(error < 0))
+	if (unlikely(error < 0 || (error = identity(lock, me, &who)) < 0))
 		return error;
-	if (likely(cas_acquire(&lock->shared->word, &free_word, me->who)))
+	if (likely(cas_acquire(&lock->shared->word, &free_word, who)))
 		return entered(lock, me, call_site(), 0);
 	return acquire_slow(lock, me, timeout, call_site());
 }
@@ -280,12 +300,12 @@ static int refuse_release(struct mp_lock *lock, uint64_t word)
 	if (lock_word_is_free(word))
 		return explain(-EOVERFLOW,
 			       "the lock '%s' is not held; it was released once too often",
-			       object_name(lock->seg, lock->shared));
+			       object_name(&lock->handle));
 	if (mp_lock_owner(lock, &who) < 0)
 		memset(&who, 0, sizeof who);
 	return explain(-EPERM,
 		       "the lock '%s' is held by %s[%u] thread %u, only that thread releases it",
-		       object_name(lock->seg, lock->shared), who.name, who.pid, who.tid);
+		       object_name(&lock->handle), who.name, who.pid, who.tid);
 }
 
 /* The release is done; wake the oldest waiter. */
@@ -318,7 +338,7 @@ static noinline_ int release_slow(struct mp_lock *lock, struct self *me)
 			return refuse_release(lock, word); /* another released it meanwhile */
 		has_sleepers = wait_has_sleepers(&shared->waiters);
 	} while (!cas_seqcst(&shared->word, &word, has_sleepers ? LOCK_WAIT : 0));
-	pop_held(me, lock->offset);
+	pop_held(me, lock->handle.offset);
 	ring_next(lock, me, has_sleepers);
 	return 0;
 }
@@ -331,10 +351,11 @@ int mp_lock_release(mp_lock *lock)
 
 	if (unlikely(error < 0))
 		return error;
-	word = me->who;
+	if (unlikely((error = identity(lock, me, &word)) < 0))
+		return error;
 	if (likely(lock->kind != MP_LOCK_RECURSIVE || load_relaxed(&lock->shared->depth) == 0) &&
 	    likely(cas_release(&lock->shared->word, &word, 0))) {
-		pop_held(me, lock->offset);
+		pop_held(me, lock->handle.offset);
 		return 0;
 	}
 	return release_slow(lock, me);
@@ -363,18 +384,18 @@ int mp_lock_is_locked(mp_lock *lock)
 
 int mp_lock_repair(mp_lock *lock)
 {
-	uint64_t word = load_relaxed(&lock->shared->word);
+	uint64_t word = load_relaxed(&lock->shared->word), who;
 	struct self *me;
 	int error = self_get(lock->seg, &me);
 
-	if (error < 0)
+	if (error < 0 || (error = identity(lock, me, &who)) < 0)
 		return error;
 	do {
 		if (!lock_word_is_free(word) || !(word & LOCK_POISON))
 			return explain(-EINVAL,
 				       "the lock '%s' is not poisoned, there is nothing to repair",
-				       object_name(lock->seg, lock->shared));
-	} while (!cas_acquire(&lock->shared->word, &word, lock_word_taken(word, me->who)));
+				       object_name(&lock->handle));
+	} while (!cas_acquire(&lock->shared->word, &word, lock_word_taken(word, who)));
 	store_relaxed(&lock->shared->depth, 0);
 	return entered(lock, me, call_site(), MP_OWNER_DIED);
 }

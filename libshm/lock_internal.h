@@ -6,14 +6,14 @@
 #ifndef LIBSHM_LOCK_INTERNAL_H
 #define LIBSHM_LOCK_INTERNAL_H
 
-#include "seg.h"
+#include "object.h"
 
 #include <libshm/lock.h>
 
 struct mp_lock {
+	struct object_handle handle;
 	struct seg *seg;
 	struct shm_lock *shared;
-	uint64_t offset;
 	uint32_t kind; /* constant: checked once at open */
 };
 

@@ -40,22 +40,6 @@ static bool lock_fits(const void *object, const void *opts)
 		wish->on_owner_death == load_relaxed(&shared->on_owner_death));
 }
 
-/* A plain lock is the process's as long as that lives: any of its threads may release it. The word
- * must name a thread that a later sweep finds. */
-static void hand_to_heir(struct shm_lock *shared, struct sweep *sweep)
-{
-	uint64_t word = load_acquire(&shared->word);
-
-	while (lock_word_owner(word) == sweep->who) {
-		if (!sweep->heir) {
-			sweep->must_keep_slot = true;
-			return;
-		}
-		if (cas_seqcst(&shared->word, &word, word - sweep->who + sweep->heir))
-			return;
-	}
-}
-
 /* Where that thread had taken the lock, as its list of held locks says; 0: it does not say. */
 static uint64_t site_of(struct seg *seg, uint64_t who, uint64_t offset)
 {
@@ -74,10 +58,6 @@ static void recover_lock(struct seg *seg, void *object, struct sweep *sweep)
 	uint64_t word = load_acquire(&shared->word);
 	bool poison = load_relaxed(&shared->on_owner_death) == MP_OWNER_POISON;
 
-	if (sweep->who && load_relaxed(&shared->kind) == MP_LOCK_PLAIN) {
-		hand_to_heir(shared, sweep);
-		return;
-	}
 	while (sweep_has_thread(sweep, lock_word_owner(word)) && sweep_is_current(sweep)) {
 		/* Several recoverers store the same; before the CAS that says DIED. */
 		store_relaxed(&shared->died_who, lock_word_owner(word));
@@ -138,17 +118,19 @@ const struct object_type lock_type = {
 	.blocks = lock_blocks,
 };
 
-static int make_handle(struct seg *seg, struct shm_lock *shared, mp_lock **ret_lock)
+static int make_handle(const struct object_handle *handle, mp_lock **ret_lock)
 {
 	mp_lock *lock = malloc(sizeof *lock);
+	struct shm_lock *shared = handle->object;
 
 	if (!lock) {
-		object_close(seg, shared);
+		if (object_drop_handle(handle))
+			object_let_go(handle->seg, handle->index, true);
 		return explain(-ENOMEM, "no memory for a handle");
 	}
-	*lock = (mp_lock){ .seg = seg,
+	*lock = (mp_lock){ .handle = *handle,
+			   .seg = handle->seg,
 			   .shared = shared,
-			   .offset = shm_offset(seg, shared),
 			   .kind = load_relaxed(&shared->kind) };
 	*ret_lock = lock;
 	return 0;
@@ -166,28 +148,26 @@ int mp_lock_open(mp_segment *segment, const char *name, const struct mp_lock_opt
 					  .fits = lock_fits,
 					  .make = make_lock,
 					  .opts = wish };
-	struct seg *seg = object_seg(segment);
-	void *object;
+	struct object_handle handle;
 	int error;
 
 	if (wish->kind > MP_LOCK_RECURSIVE || wish->on_owner_death > MP_OWNER_POISON)
 		return explain(-EINVAL, "no such kind of lock: kind %u, on_owner_death %u",
 			       wish->kind, wish->on_owner_death);
-	error = object_open(seg, &request, &object);
-	return error < 0 ? error : make_handle(seg, object, ret_lock);
+	error = object_open(object_seg(segment), &request, &handle);
+	return error < 0 ? error : make_handle(&handle, ret_lock);
 }
 
 int mp_lock_from_id(mp_segment *segment, uint64_t id, mp_lock **ret_lock)
 {
-	struct seg *seg = object_seg(segment);
-	void *object;
-	int error = object_from_id(seg, id, &lock_type, &object);
+	struct object_handle handle;
+	int error = object_from_id(object_seg(segment), id, &lock_type, &handle);
 
-	return error < 0 ? error : make_handle(seg, object, ret_lock);
+	return error < 0 ? error : make_handle(&handle, ret_lock);
 }
 
-/* The last handle goes while one of our threads holds the lock: nobody could release it any more,
- * and no sweep would look at it. It ends as if that thread had died. */
+/* The last handle goes while this process holds the lock: nobody could release it any more, and no
+ * sweep would look at it. It ends as if its holder had died. */
 static void give_up(mp_lock *lock)
 {
 	uint64_t owner = lock_word_owner(load_relaxed(&lock->shared->word));
@@ -197,10 +177,7 @@ static void give_up(mp_lock *lock)
 			       .who = owner,
 			       .died_ns = (uint64_t)clock_now_ns() };
 
-	if (load_acquire(&lock->seg->fork_epoch) != self_fork_epoch())
-		return; /* a forked child: the lock is its parent's */
-	if (owner_client != SLOT_NONE && owner_client == lock->seg->client &&
-	    object_handles(lock->seg, lock->shared) == 1)
+	if (owner_client != SLOT_NONE && owner_client == lock->seg->client)
 		recover_lock(lock->seg, lock->shared, &sweep);
 }
 
@@ -208,8 +185,10 @@ mp_lock *mp_lock_close(mp_lock *lock)
 {
 	if (!lock)
 		return NULL;
-	give_up(lock);
-	object_close(lock->seg, lock->shared);
+	if (object_drop_handle(&lock->handle)) {
+		give_up(lock);
+		object_let_go(lock->seg, lock->handle.index, true);
+	}
 	free(lock);
 	return NULL;
 }
@@ -221,5 +200,5 @@ int mp_lock_unlink(mp_segment *segment, const char *name)
 
 uint64_t mp_lock_id(const mp_lock *lock)
 {
-	return lock->shared->object.id;
+	return lock->handle.id;
 }

@@ -52,6 +52,20 @@ static int check_name(const char *name)
 	return 0;
 }
 
+static void fill_handle(struct seg *seg, struct shm_entry *entry, void *object,
+			struct object_handle *ret_handle)
+{
+	uint32_t index = entry_index(seg, entry);
+
+	*ret_handle = (struct object_handle){
+		.seg = seg,
+		.object = object,
+		.offset = shm_offset(seg, object),
+		.index = index,
+		.id = object_id_make(index, entry_word_generation(load_relaxed(&entry->word))),
+	};
+}
+
 static struct shm_entry *free_entry(struct seg *seg)
 {
 	for (uint32_t i = 0; i < seg->at.max_objects; i++) {
@@ -98,15 +112,14 @@ static void publish(struct seg *seg, struct self *me, struct shm_entry *entry, u
 	       load_relaxed(&entry->word), live);
 	if (high <= index)
 		store_release(&seg->header->objects_high, index + 1);
-	object_take_hold(seg, me->client, index);
-	seg->open_generations[index] = entry_word_generation(live);
+	object_take_handle(seg, index, entry_word_generation(live));
 	store_release(&entry->word, live);
 	object_link_blocks(seg, entry);
 	intent_done(&me->shared->intent);
 }
 
 static int make_object(struct seg *seg, struct self *me, const struct object_request *request,
-		       void **ret_object)
+		       struct object_handle *ret_handle)
 {
 	struct shm_entry *entry = free_entry(seg);
 	uint32_t generation;
@@ -132,12 +145,12 @@ static int make_object(struct seg *seg, struct self *me, const struct object_req
 	}
 	fill_entry(entry, request, reference, me->client);
 	publish(seg, me, entry, entry_word(ENTRY_LIVE, generation));
-	*ret_object = object;
+	fill_handle(seg, entry, object, ret_handle);
 	return 0;
 }
 
-static int attach_object(struct seg *seg, struct self *me, struct shm_entry *entry,
-			 const struct object_request *request, void **ret_object)
+static int attach_object(struct seg *seg, struct shm_entry *entry,
+			 const struct object_request *request, struct object_handle *ret_handle)
 {
 	const struct object_type *found = object_type(load_relaxed(&entry->kind));
 	void *object = object_of_entry(seg, entry, request->type);
@@ -152,14 +165,13 @@ static int attach_object(struct seg *seg, struct self *me, struct shm_entry *ent
 	if (request->fits && !request->fits(object, request->opts))
 		return explain(-EPROTO, "the %s '%s' in segment '%s' was made with other options",
 			       request->type->name, request->name, seg->name);
-	object_take_hold(seg, me->client, entry_index(seg, entry));
-	seg->open_generations[entry_index(seg, entry)] =
-		entry_word_generation(load_relaxed(&entry->word));
-	*ret_object = object;
+	fill_handle(seg, entry, object, ret_handle);
+	object_take_handle(seg, ret_handle->index, who_generation(ret_handle->id));
 	return 0;
 }
 
-int object_open(struct seg *seg, const struct object_request *request, void **ret_object)
+int object_open(struct seg *seg, const struct object_request *request,
+		struct object_handle *ret_handle)
 {
 	struct shm_guard *guard = &seg->header->directory_guard;
 	struct shm_entry *entry;
@@ -176,20 +188,22 @@ int object_open(struct seg *seg, const struct object_request *request, void **re
 		return result;
 	entry = request->name ? find_name(seg, request->name) : NULL;
 	if (entry)
-		result = attach_object(seg, me, entry, request, ret_object);
+		result = attach_object(seg, entry, request, ret_handle);
 	else if (request->flags & MP_EXISTING)
 		result = explain(-ENOENT, "no %s '%s' in segment '%s'", request->type->name,
 				 request->name ? request->name : "", seg->name);
 	else
-		result = make_object(seg, me, request, ret_object);
+		result = make_object(seg, me, request, ret_handle);
 	guard_release(guard, me->client, me->client_generation);
 	return result;
 }
 
-int object_from_id(struct seg *seg, uint64_t id, const struct object_type *type, void **ret_object)
+int object_from_id(struct seg *seg, uint64_t id, const struct object_type *type,
+		   struct object_handle *ret_handle)
 {
 	uint32_t index = who_slot(id);
 	struct shm_entry *entry = &seg->directory[index];
+	const struct object_type *found = NULL;
 	struct self *me;
 	void *object;
 	int error = self_get(seg, &me);
@@ -198,38 +212,20 @@ int object_from_id(struct seg *seg, uint64_t id, const struct object_type *type,
 		return error;
 	if (index >= seg_objects_high(seg))
 		return explain(-ESTALE, "no object has the id %#llx", (unsigned long long)id);
-	/* Before the look: whoever frees it looks afterwards. */
-	object_take_hold(seg, me->client, index);
-	object = object_of_entry(seg, entry, type);
-	if (load_seqcst(&entry->word) == entry_word(ENTRY_LIVE, who_generation(id)) && object) {
-		seg->open_generations[index] = who_generation(id);
-		*ret_object = object;
-		return 0;
-	}
-	error = load_seqcst(&entry->word) == entry_word(ENTRY_LIVE, who_generation(id)) ? -EPROTO
+	object = object_hold(seg, index, &found);
+	error = load_seqcst(&entry->word) == entry_word(ENTRY_LIVE, who_generation(id)) ? 0
 											: -ESTALE;
-	if (object_drop_hold(seg, me->client, index))
-		object_free_removed(seg, true);
-	return explain(error, "the object with id %#llx is gone or is no %s",
-		       (unsigned long long)id, type->name);
-}
-
-void object_close(struct seg *seg, void *object)
-{
-	uint32_t index = who_slot(((struct shm_object *)object)->id);
-	struct self *me;
-
-	if (index >= seg->at.max_objects)
-		return;
-	if (load_acquire(&seg->fork_epoch) != self_fork_epoch() && seg->open_counts[index] > 0) {
-		seg->open_counts[index]--; /* a forked child: the hold is its parent's */
-		return;
+	if (error == 0 && (!object || found != type))
+		error = -EPROTO;
+	if (error == 0) {
+		fill_handle(seg, entry, object, ret_handle);
+		object_take_handle(seg, index, who_generation(id));
 	}
-	if (self_get(seg, &me) < 0)
-		return;
-	if (object_drop_hold(seg, me->client, index) &&
-	    entry_word_state(load_seqcst(&seg->directory[index].word)) == ENTRY_REMOVED)
-		object_free_removed(seg, true);
+	if (object)
+		object_let_go(seg, index, true);
+	return error < 0 ? explain(error, "the object with id %#llx is gone or is no %s",
+				   (unsigned long long)id, type->name)
+			 : 0;
 }
 
 static int remove_entry(struct seg *seg, struct shm_entry *entry, const char *name,
@@ -271,13 +267,11 @@ struct seg *object_seg(struct mp_segment *segment)
 	return *(struct seg **)segment;
 }
 
-const char *object_name(struct seg *seg, const void *object)
+const char *object_name(const struct object_handle *handle)
 {
-	uint32_t index = who_slot(((const struct shm_object *)object)->id);
-	const struct shm_entry *entry;
+	static _Thread_local char name[NAME_BYTES];
 
-	if (index >= seg->at.max_objects)
-		return "?";
-	entry = &seg->directory[index];
-	return entry->name[0] && memchr(entry->name, 0, NAME_BYTES) ? entry->name : "(anonymous)";
+	memcpy(name, handle->seg->directory[handle->index].name, NAME_BYTES);
+	name[NAME_BYTES - 1] = '\0';
+	return name[0] ? name : "(anonymous)";
 }

@@ -49,14 +49,24 @@ struct object_request {
 	const void *opts;
 };
 
-/* Attach to the object or make it. Sets this client's hold. */
-int object_open(struct seg *seg, const struct object_request *request, void **ret_object);
-int object_from_id(struct seg *seg, uint64_t id, const struct object_type *type, void **ret_object);
-void object_close(struct seg *seg, void *object);
-int object_unlink(struct seg *seg, const char *name, const struct object_type *type);
+/* What a handle keeps in private memory: nothing shared is asked again who it is. */
+struct object_handle {
+	struct seg *seg;
+	void *object;
+	uint64_t offset;
+	uint64_t id;
+	uint32_t index; /* in the directory */
+};
 
-/* Handles of this process on it. */
-unsigned object_handles(struct seg *seg, const void *object);
+/* Attach to the object or make it. Sets this client's hold. */
+int object_open(struct seg *seg, const struct object_request *request,
+		struct object_handle *ret_handle);
+int object_from_id(struct seg *seg, uint64_t id, const struct object_type *type,
+		   struct object_handle *ret_handle);
+/* A handle goes. True: it was the last of this process, which still holds the object; what it owns
+ * there can be given up now, then object_let_go. */
+bool object_drop_handle(const struct object_handle *handle);
+int object_unlink(struct seg *seg, const char *name, const struct object_type *type);
 
 /* The mapping behind a public handle. */
 struct mp_segment;
@@ -67,7 +77,7 @@ struct seg *object_seg(struct mp_segment *segment);
 int object_hold_inherited(struct seg *seg);
 
 /* The name for messages to people. */
-const char *object_name(struct seg *seg, const void *object);
+const char *object_name(const struct object_handle *handle);
 
 /* Recovery: finish what a dead thread of `client` was making or freeing. */
 void object_finish_intent(struct sweep *sweep, uint32_t thread);
@@ -75,7 +85,7 @@ void object_finish_intent(struct sweep *sweep, uint32_t thread);
 /* A recoverer holds what it repairs, like any user: another may finish the sweep meanwhile, and the
  * object would be freed under it. NULL: it is gone, or no object. */
 void *object_hold(struct seg *seg, uint32_t index, const struct object_type **ret_type);
-void object_let_go(struct seg *seg, uint32_t index);
+void object_let_go(struct seg *seg, uint32_t index, bool may_wait);
 /* Free what is unlinked and no longer held by any client. Recovery must not wait for the guard:
  * its caller may hold it; whoever closes, unlinks or recovers next tries again. */
 void object_free_removed(struct seg *seg, bool may_wait);

@@ -18,25 +18,50 @@
 #include "sweep.h"
 
 #include <errno.h>
+#include <string.h>
 
-void object_take_hold(struct seg *seg, uint32_t client, uint32_t index)
+/* This client's bit says that it holds the object for whatever reason. Under seg->mutex. */
+static void show_hold(struct seg *seg, uint32_t index)
+{
+	atom64 *bits = &seg_touched(seg, seg->client)[index / 64];
+	uint64_t bit = UINT64_C(1) << (index % 64);
+
+	if (seg->client == SLOT_NONE)
+		return; /* on its way out: its own slot is being swept */
+	if (seg->open_counts[index] || seg->repair_counts[index])
+		or_seqcst(bits, bit);
+	else
+		and_seqcst(bits, ~bit);
+}
+
+void object_take_handle(struct seg *seg, uint32_t index, uint32_t generation)
 {
 	pthread_mutex_lock(&seg->mutex);
-	if (seg->open_counts[index]++ == 0)
-		or_seqcst(&seg_touched(seg, client)[index / 64], UINT64_C(1) << (index % 64));
+	seg->open_counts[index]++;
+	seg->open_generations[index] = generation;
+	show_hold(seg, index);
 	pthread_mutex_unlock(&seg->mutex);
 }
 
-bool object_drop_hold(struct seg *seg, uint32_t client, uint32_t index)
+/* The last handle becomes a hold of another kind, until object_let_go. */
+bool object_drop_handle(const struct object_handle *handle)
 {
+	struct seg *seg = handle->seg;
 	bool is_last;
 
+	if (load_acquire(&seg->fork_epoch) != self_fork_epoch()) {
+		/* A forked child that never used the segment: the hold is its parent's, and the
+		 * mutex may be one of its parent's threads'. */
+		if (seg->open_counts[handle->index] > 0)
+			seg->open_counts[handle->index]--;
+		return false;
+	}
 	pthread_mutex_lock(&seg->mutex);
-	is_last = seg->open_counts[index] > 0 && --seg->open_counts[index] == 0;
-	if (is_last)
-		seg->open_generations[index] = 0;
-	if (is_last)
-		and_seqcst(&seg_touched(seg, client)[index / 64], ~(UINT64_C(1) << (index % 64)));
+	is_last = seg->open_counts[handle->index] > 0 && --seg->open_counts[handle->index] == 0;
+	if (is_last) {
+		seg->open_generations[handle->index] = 0;
+		seg->repair_counts[handle->index]++;
+	}
 	pthread_mutex_unlock(&seg->mutex);
 	return is_last;
 }
@@ -159,21 +184,32 @@ void object_finish_intent(struct sweep *sweep, uint32_t thread)
 void *object_hold(struct seg *seg, uint32_t index, const struct object_type **ret_type)
 {
 	struct shm_entry *entry = &seg->directory[index];
-	void *object = NULL;
+	struct shm_object *object = NULL;
 
-	if (seg->client != SLOT_NONE)
-		object_take_hold(seg, seg->client, index); /* before the look, see above */
+	pthread_mutex_lock(&seg->mutex);
+	seg->repair_counts[index]++;
+	show_hold(seg, index); /* before the look: whoever frees it looks after */
+	pthread_mutex_unlock(&seg->mutex);
 	if (entry_word_state(load_seqcst(&entry->word)) != ENTRY_FREE)
 		object = object_at(seg, reference_offset(load_relaxed(&entry->object)), ret_type);
-	if (!object)
-		object_let_go(seg, index);
-	return object;
+	/* Forged entries may all name one object: it is repaired through its own entry only. */
+	if (object && who_slot(object->id) == index)
+		return object;
+	object_let_go(seg, index, false);
+	return NULL;
 }
 
-void object_let_go(struct seg *seg, uint32_t index)
+void object_let_go(struct seg *seg, uint32_t index, bool may_wait)
 {
-	if (seg->client != SLOT_NONE)
-		object_drop_hold(seg, seg->client, index);
+	bool is_free;
+
+	pthread_mutex_lock(&seg->mutex);
+	seg->repair_counts[index]--;
+	show_hold(seg, index);
+	is_free = !seg->open_counts[index] && !seg->repair_counts[index];
+	pthread_mutex_unlock(&seg->mutex);
+	if (is_free && entry_word_state(load_seqcst(&seg->directory[index].word)) == ENTRY_REMOVED)
+		object_free_removed(seg, may_wait);
 }
 
 static void free_if_removed(struct seg *seg, struct shm_intent *intent, uint32_t index)
@@ -213,6 +249,7 @@ void object_free_removed(struct seg *seg, bool may_wait)
 
 int object_hold_inherited(struct seg *seg)
 {
+	memset(seg->repair_counts, 0, seg->at.max_objects * sizeof *seg->repair_counts);
 	for (uint32_t i = 0; i < seg->at.max_objects; i++) {
 		atom64 *bits = &seg_touched(seg, seg->client)[i / 64];
 		uint64_t word;
@@ -228,17 +265,4 @@ int object_hold_inherited(struct seg *seg)
 				       seg->name);
 	}
 	return 0;
-}
-
-unsigned object_handles(struct seg *seg, const void *object)
-{
-	uint32_t index = who_slot(((const struct shm_object *)object)->id);
-	unsigned handles = 0;
-
-	if (index >= seg->at.max_objects)
-		return 0;
-	pthread_mutex_lock(&seg->mutex);
-	handles = seg->open_counts[index];
-	pthread_mutex_unlock(&seg->mutex);
-	return handles;
 }

@@ -22,9 +22,8 @@ static inline uint32_t entry_index(const struct seg *seg, const struct shm_entry
 /* The object of an entry, if it is of that kind and lies inside the segment. */
 void *object_of_entry(struct seg *seg, struct shm_entry *entry, const struct object_type *type);
 
-/* Holds: the first handle of this process sets the client's bit, the last clears it (true). */
-void object_take_hold(struct seg *seg, uint32_t client, uint32_t index);
-bool object_drop_hold(struct seg *seg, uint32_t client, uint32_t index);
+/* One more handle of this process on entry `index`, of that generation. */
+void object_take_handle(struct seg *seg, uint32_t index, uint32_t generation);
 
 void intent_begin(struct shm_intent *intent, enum intent_kind kind, uint64_t address,
 		  uint64_t before, uint64_t after);

@@ -18,7 +18,7 @@ static int explain_queue(struct mp_queue *queue, int error, const char *what)
 	if (error == -EAGAIN)
 		return explain_plain(error, what);
 	return explain(error, "queue '%s': %s",
-		       object_name(queue->ring.seg, queue->ring.shared), what);
+		       object_name(&queue->handle), what);
 }
 
 static cold int put_failed(struct mp_queue *queue, int error)
@@ -60,7 +60,7 @@ int queue_check_len(struct mp_queue *queue, size_t len)
 	    (len <= INLINE_BYTES || len <= arena_max_bytes(queue->ring.seg)))
 		return 0;
 	return explain(-EMSGSIZE, "queue '%s' carries messages of at most %llu bytes, not %zu",
-		       object_name(queue->ring.seg, queue->ring.shared),
+		       object_name(&queue->handle),
 		       (unsigned long long)(queue->message_bytes
 						    ? queue->message_bytes
 						    : arena_max_bytes(queue->ring.seg)),
@@ -135,6 +135,8 @@ static inline int get(struct mp_queue *queue, void *buf, size_t cap, int64_t tim
 	if (unlikely(result < 0))
 		return get_failed(queue, result);
 	data = queue_payload(queue, ret_taken, &len);
+	if (unlikely(len > cap))
+		data = NULL; /* cannot be, but what we copy is decided here */
 	if (likely(data != NULL) && len > 0)
 		memcpy(buf, data, len);
 	if (unlikely(ret_taken->is_redelivered)) {

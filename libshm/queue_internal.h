@@ -7,6 +7,7 @@
 #define LIBSHM_QUEUE_INTERNAL_H
 
 #include "cellword.h"
+#include "object.h"
 #include "self.h"
 
 #include <libshm/queue.h>
@@ -21,7 +22,7 @@ struct ring {
 
 struct mp_queue {
 	struct ring ring;
-	uint64_t offset;
+	struct object_handle handle;
 	uint32_t message_bytes; /* 0: no limit of its own */
 };
 
@@ -136,7 +137,6 @@ void queue_put_block(struct mp_queue *queue, struct self *me, struct place *plac
 bool queue_is_readable(struct ring *ring, uint32_t client);
 bool queue_is_writable(struct ring *ring);
 
-struct object_type;
 extern const struct object_type queue_type;
 
 #endif

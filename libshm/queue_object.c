@@ -238,16 +238,26 @@ const struct object_type queue_type = {
 
 /* --- life --- */
 
-static int make_handle(struct seg *seg, void *object, mp_queue **ret_queue)
+static void drop_handle(const struct object_handle *handle)
+{
+	if (object_drop_handle(handle))
+		object_let_go(handle->seg, handle->index, true);
+}
+
+static int make_handle(const struct object_handle *handle, mp_queue **ret_queue)
 {
 	mp_queue *queue = malloc(sizeof *queue);
 
-	if (!queue || !ring_from_object(seg, object, &queue->ring)) {
-		object_close(seg, object);
-		free(queue);
-		return explain(queue ? -EBADMSG : -ENOMEM, "the queue could not be opened");
+	if (!queue) {
+		drop_handle(handle);
+		return explain(-ENOMEM, "no memory for a handle");
 	}
-	queue->offset = shm_offset(seg, object);
+	if (!ring_from_object(handle->seg, handle->object, &queue->ring)) {
+		drop_handle(handle);
+		free(queue);
+		return explain(-EBADMSG, "the queue's references are corrupt");
+	}
+	queue->handle = *handle;
 	queue->message_bytes = load_relaxed(&queue->ring.shared->message_bytes);
 	*ret_queue = queue;
 	return 0;
@@ -265,24 +275,22 @@ int mp_queue_open(mp_segment *segment, const char *name, const struct mp_queue_o
 					  .fits = queue_fits,
 					  .make = make_queue,
 					  .opts = wish };
-	struct seg *seg = object_seg(segment);
-	void *object;
+	struct object_handle handle;
 	int error;
 
 	if (wish->capacity > QUEUE_CAPACITY_MAX)
 		return explain(-EINVAL, "a queue holds at most %u messages, not %u",
 			       QUEUE_CAPACITY_MAX, wish->capacity);
-	error = object_open(seg, &request, &object);
-	return error < 0 ? error : make_handle(seg, object, ret_queue);
+	error = object_open(object_seg(segment), &request, &handle);
+	return error < 0 ? error : make_handle(&handle, ret_queue);
 }
 
 int mp_queue_from_id(mp_segment *segment, uint64_t id, mp_queue **ret_queue)
 {
-	struct seg *seg = object_seg(segment);
-	void *object;
-	int error = object_from_id(seg, id, &queue_type, &object);
+	struct object_handle handle;
+	int error = object_from_id(object_seg(segment), id, &queue_type, &handle);
 
-	return error < 0 ? error : make_handle(seg, object, ret_queue);
+	return error < 0 ? error : make_handle(&handle, ret_queue);
 }
 
 mp_queue *mp_queue_close(mp_queue *queue)
@@ -291,11 +299,12 @@ mp_queue *mp_queue_close(mp_queue *queue)
 
 	if (!queue)
 		return NULL;
-	/* Without a hold no sweep would look here: what is still leased goes back now. */
-	if (object_handles(queue->ring.seg, queue->ring.shared) == 1 &&
-	    self_get(queue->ring.seg, &me) == 0)
-		queue_return_all(queue, me);
-	object_close(queue->ring.seg, queue->ring.shared);
+	if (object_drop_handle(&queue->handle)) {
+		/* Without a hold no sweep would look here: what is still leased goes back now. */
+		if (self_get(queue->ring.seg, &me) == 0)
+			queue_return_all(queue, me);
+		object_let_go(queue->ring.seg, queue->handle.index, true);
+	}
 	free(queue);
 	return NULL;
 }
@@ -307,5 +316,5 @@ int mp_queue_unlink(mp_segment *segment, const char *name)
 
 uint64_t mp_queue_id(const mp_queue *queue)
 {
-	return queue->ring.shared->object.id;
+	return queue->handle.id;
 }

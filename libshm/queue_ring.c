@@ -38,15 +38,13 @@ bool ring_from_object(struct seg *seg, void *object, struct ring *ret_ring)
 {
 	struct shm_queue *shared = object;
 	uint32_t capacity = load_relaxed(&shared->capacity);
-	uint64_t offset = reference_offset(load_relaxed(&shared->cells));
-	struct shm_cell *cells;
+	uint64_t bytes = 0;
+	struct shm_cell *cells = arena_at(seg, load_relaxed(&shared->cells), &bytes);
 
-	if (capacity == 0 || capacity > QUEUE_CAPACITY_MAX)
-		return false;
-	cells = shm_at_bytes(seg, offset, capacity * sizeof(struct shm_cell));
 	*ret_ring = (struct ring){ .seg = seg, .shared = shared, .cells = cells,
 				   .capacity = capacity };
-	return cells != NULL;
+	return cells && capacity > 0 && capacity <= QUEUE_CAPACITY_MAX &&
+	       capacity * sizeof(struct shm_cell) <= bytes;
 }
 
 /* A hint from shared memory: an impossible index starts at the lap's beginning. */

@@ -137,7 +137,7 @@ int mp_queue_claim(mp_queue *queue, int64_t timeout, struct mp_slot *ret_slot)
 	if (taken.cell && (result = move_to_lease(queue, me, &taken)) < 0) {
 		queue_put_back(queue, me, &taken);
 		return explain(result, "queue '%s' has no room for another lease; ack some",
-			       object_name(queue->ring.seg, queue->ring.shared));
+			       object_name(&queue->handle));
 	}
 	if (taken.is_redelivered) {
 		add_relaxed(&queue->ring.shared->redelivered, 1);

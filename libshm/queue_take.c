@@ -86,15 +86,17 @@ static int take_now(struct mp_queue *queue, struct self *me, size_t cap, struct 
 		queue_put_back(queue, me, ret_taken);
 		return -EMSGSIZE;
 	}
-	do {
+	for (;;) {
 		result = ring_find_ready(ring, ret_taken);
 		if (result < 0)
 			return result == -EBADMSG ? result : empty_or_drained(ring, me->client);
-		if (unlikely(cell_meta_len(ret_taken->meta) > cap) &&
-		    load_seqcst(&ret_taken->cell->word) == ret_taken->word)
+		if (likely(cell_meta_len(ret_taken->meta) <= cap)) {
+			if (ring_take(ring, me->client, ret_taken))
+				return 0;
+		} else if (load_seqcst(&ret_taken->cell->word) == ret_taken->word) {
 			return -EMSGSIZE; /* the length is that message's: it still is there */
-	} while (!ring_take(ring, me->client, ret_taken));
-	return 0;
+		}
+	}
 }
 
 /* --- waiting --- */
@@ -142,7 +144,7 @@ static noinline_ int take_waiting(struct mp_queue *queue, struct self *me, size_
 	struct shm_queue *shared = queue->ring.shared;
 	struct queue_wait wait = { .ring = &queue->ring, .client = me->client };
 	struct wait_point point = { .set = &shared->readable,
-				    .record = queue->offset | WAIT_READABLE,
+				    .record = queue->handle.offset | WAIT_READABLE,
 				    .is_ready = wait_is_readable,
 				    .blocker = wait_head_blocker,
 				    .object = &wait };
@@ -187,7 +189,7 @@ static noinline_ int place_waiting(struct mp_queue *queue, struct self *me, int6
 	struct shm_queue *shared = queue->ring.shared;
 	struct queue_wait wait = { .ring = &queue->ring, .client = me->client };
 	struct wait_point point = { .set = &shared->writable,
-				    .record = queue->offset | WAIT_WRITABLE,
+				    .record = queue->handle.offset | WAIT_WRITABLE,
 				    .is_ready = wait_is_writable,
 				    .blocker = wait_tail_blocker,
 				    .object = &wait };

@@ -73,7 +73,7 @@ static void recover_object(struct sweep *sweep, uint32_t index)
 	if (!object)
 		return;
 	type->recover(sweep->seg, object, sweep);
-	object_let_go(sweep->seg, index);
+	object_let_go(sweep->seg, index, false);
 }
 
 /* Only what the client ever had open can name it. */
@@ -171,6 +171,13 @@ static void recover_mpd(struct seg *seg, uint32_t generation)
 	release_guards(&sweep);
 }
 
+/* What a former mpd held in the middle of a repair. */
+static void drop_mpds_holds(struct seg *seg)
+{
+	for (uint32_t i = 0; i < seg->at.max_objects / 64; i++)
+		and_seqcst(&seg_touched(seg, SLOT_MPD)[i], 0);
+}
+
 void recover_client(struct seg *seg, uint32_t client, uint32_t generation)
 {
 	if (client == SLOT_MPD)
@@ -194,12 +201,11 @@ void recover_own_exit(struct seg *seg)
 	recover_audit(seg);
 }
 
-bool recover_thread(struct seg *seg, uint32_t thread, uint64_t who, uint64_t heir)
+void recover_thread(struct seg *seg, uint32_t thread, uint64_t who)
 {
 	struct sweep sweep = { .seg = seg,
 			       .client = seg->client,
 			       .who = who,
-			       .heir = heir,
 			       .died_ns = (uint64_t)clock_now_ns() };
 	atom64 *touched = seg_touched(seg, seg->client);
 	uint32_t high = seg_objects_high(seg);
@@ -207,7 +213,6 @@ bool recover_thread(struct seg *seg, uint32_t thread, uint64_t who, uint64_t hei
 	for (uint32_t i = 0; i < high; i++)
 		if (load_relaxed(&touched[i / 64]) >> (i % 64) & 1)
 			recover_object(&sweep, i);
-	return !sweep.must_keep_slot;
 }
 
 unsigned recover_all(struct seg *seg)
@@ -236,6 +241,7 @@ void recover_become_mpd(struct seg *seg)
 	object_finish_intent(&former, SLOT_MPD);
 	release_guards(&former);
 	arena_sweep(seg, SLOT_MPD, is_current, &former);
+	drop_mpds_holds(seg);
 	generation = generation_next(generation);
 	store_relaxed(&slot->pid_namespace, namespace);
 	store_relaxed(&slot->started_ticks, slot_start_ticks((uint32_t)getpid()));

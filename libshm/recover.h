@@ -19,9 +19,8 @@ void recover_client(struct seg *seg, uint32_t client, uint32_t generation);
 /* This process leaves: its slot is swept like a dead one's, by itself, as its last act. */
 void recover_own_exit(struct seg *seg);
 
-/* A thread of a living process ends: its locks are marked DIED, plain ones go to `heir` (another
- * thread of the process, or 0). False: something still names its slot, which must be kept. */
-bool recover_thread(struct seg *seg, uint32_t thread, uint64_t who, uint64_t heir);
+/* A thread of a living process ends: its locks are marked DIED. Its slot is freed by the caller. */
+void recover_thread(struct seg *seg, uint32_t thread, uint64_t who);
 
 /* mpd takes its own slot (1) of a segment: its former self, if any, is swept first. */
 void recover_become_mpd(struct seg *seg);

@@ -289,9 +289,10 @@ static int allocate_private(struct seg *seg)
 	seg->pidfds = malloc(clients * sizeof(*seg->pidfds));
 	seg->open_counts = calloc(seg->at.max_objects, sizeof(*seg->open_counts));
 	seg->open_generations = calloc(seg->at.max_objects, sizeof(*seg->open_generations));
+	seg->repair_counts = calloc(seg->at.max_objects, sizeof(*seg->repair_counts));
 	seg->pidfd_generations = calloc(clients, sizeof(*seg->pidfd_generations));
-	if (!seg->committed || !seg->open_counts || !seg->open_generations || !seg->pidfds ||
-	    !seg->pidfd_generations)
+	if (!seg->committed || !seg->open_counts || !seg->open_generations || !seg->repair_counts ||
+	    !seg->pidfds || !seg->pidfd_generations)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < clients; i++)
 		seg->pidfds[i] = -1;
@@ -318,6 +319,7 @@ static void free_private(struct seg *seg)
 	free(seg->pidfds);
 	free(seg->open_counts);
 	free(seg->open_generations);
+	free(seg->repair_counts);
 	free(seg->pidfd_generations);
 	pthread_mutex_destroy(&seg->mutex);
 	free(seg);

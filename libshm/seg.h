@@ -24,9 +24,8 @@ struct seg_hooks {
 	void (*client_died)(struct seg *seg, uint32_t client, uint32_t generation);
 	/* This process is a forked child: make it a client of its own. Returns 0 or -errno. */
 	int (*join_after_fork)(struct seg *seg);
-	/* A thread of this process ends: release what it owns, or hand it to `heir`, another thread
-	 * of the process (0: none). False: its slot must be kept, something still names it. */
-	bool (*thread_ended)(struct seg *seg, uint32_t thread, uint64_t who, uint64_t heir);
+	/* A thread of this process ends: release what it owns on its behalf. */
+	void (*thread_ended)(struct seg *seg, uint32_t thread, uint64_t who);
 };
 
 struct seg_geometry {
@@ -58,12 +57,14 @@ struct seg {
 	uint32_t client_generation;
 	atom64 fork_epoch; /* self.h: which process these belong to; stored last, with release */
 	uint64_t roster_byte;
+	atom64 anchor; /* self.h: the identity that stands for the whole process; 0: none yet */
 	int roster_fd;        /* borrowed from the connection; -1: none */
 	int *pidfds;          /* by client slot, -1: none; private to this process */
 	uint32_t *pidfd_generations;
 	pthread_mutex_t mutex; /* private: pidfds, selves, open_counts */
 	struct self_node *selves; /* threads of this process */
 	uint32_t *open_counts;      /* handles of this process, by directory index */
+	uint32_t *repair_counts;    /* its threads that hold an object for another reason */
 	uint32_t *open_generations; /* which use of the entry they are of; 0: none */
 	const struct seg_hooks *hooks;
 	uint32_t usable_cpus;

@@ -57,33 +57,15 @@ static struct self *unlink_node(struct seg *seg, struct self_node *node)
 	return self;
 }
 
-/* Another thread of this process; ends_mutex keeps it from ending meanwhile. */
-static uint64_t find_heir(struct seg *seg, const struct self *self)
-{
-	const struct self_node *node;
-	uint64_t heir = 0;
-
-	pthread_mutex_lock(&seg->mutex);
-	for (node = seg->selves; node && !heir; node = node->next)
-		if (node->self != self && node->self->seg == seg)
-			heir = node->self->who;
-	pthread_mutex_unlock(&seg->mutex);
-	return heir;
-}
-
 /* A thread of ours ends, or its process detaches: nothing of it may remain in the segment. */
 static void end_self(struct self *self)
 {
 	struct seg *seg = self->seg;
 
-	bool may_free = true;
-
 	arena_flush(seg, &self->cache, self->client);
 	if (seg->hooks)
-		may_free = seg->hooks->thread_ended(seg, self->thread, self->who,
-						    find_heir(seg, self));
-	if (may_free)
-		slot_free_thread(seg, self->thread, load_relaxed(&self->shared->word));
+		seg->hooks->thread_ended(seg, self->thread, self->who);
+	slot_free_thread(seg, self->thread, load_relaxed(&self->shared->word));
 	if (self->park)
 		self->engine->close(self->park);
 	self->seg = NULL;
@@ -182,6 +164,7 @@ static void prune(void)
 
 	if (selves_epoch != self_fork_epoch()) {
 		selves_of_thread = NULL;
+		self_latest = NULL; /* wiped, and soon unmapped */
 		selves_epoch = self_fork_epoch();
 	}
 	while (*link) {
@@ -192,6 +175,8 @@ static void prune(void)
 			continue;
 		}
 		*link = self->next;
+		if (self == self_latest)
+			self_latest = NULL;
 		munmap(self, SELF_BYTES);
 	}
 }
@@ -262,6 +247,28 @@ int self_find(struct seg *seg, struct self **ret_self)
 	self_latest = self;
 	*ret_self = self;
 	return 0;
+}
+
+int self_anchor(struct seg *seg, uint64_t *ret_who)
+{
+	uint64_t who = load_acquire(&seg->anchor);
+	uint32_t thread;
+	int error = 0;
+
+	if (likely(who)) {
+		*ret_who = who;
+		return 0;
+	}
+	pthread_mutex_lock(&seg->mutex);
+	who = load_relaxed(&seg->anchor);
+	if (!who)
+		error = slot_claim_thread(seg, seg->client, &thread, &who);
+	if (error == 0)
+		store_release(&seg->anchor, who);
+	pthread_mutex_unlock(&seg->mutex);
+	if (error == 0)
+		*ret_who = who;
+	return error;
 }
 
 int self_park(struct self *me)

@@ -65,6 +65,11 @@ bool self_is_alone(const struct seg *seg);
 /* After a fork, in the child: give back the parent's threads' memory and descriptors. */
 void self_drop_inherited(struct seg *seg);
 
+/* The identity that stands for this whole process in the word of a plain lock, which any of its
+ * threads may release: a thread slot without a thread, taken on first use, swept with the client.
+ * 0 or -ENOSPC. After self_get. */
+int self_anchor(struct seg *seg, uint64_t *ret_who);
+
 /* This thread's park, made on its first sleep. 0 or -errno. */
 int self_park(struct self *me);
 

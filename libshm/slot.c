@@ -296,33 +296,56 @@ static int open_pidfd(struct seg *seg, uint32_t client, uint64_t word, bool *ret
 	return fd;
 }
 
-int slot_pidfd(struct seg *seg, uint32_t client, uint32_t generation, bool *ret_is_gone)
+/* Under seg->mutex: the cached pidfd of that use of the slot, -1 if there is none. */
+static int cached_pidfd(struct seg *seg, uint32_t client, uint32_t generation, bool *ret_is_gone)
 {
 	uint64_t word = slot_client_word(seg, client);
-	int fd;
+	int *fd = &seg->pidfds[client];
 
 	*ret_is_gone = false;
 	if (client_word_generation(word) != generation || client_word_state(word) == SLOT_FREE ||
 	    !is_of_our_namespace(seg, client, word))
 		return -1;
+	if (*fd >= 0 && seg->pidfd_generations[client] == generation)
+		return *fd;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = open_pidfd(seg, client, word, ret_is_gone);
+	seg->pidfd_generations[client] = generation;
+	return *fd;
+}
+
+int slot_pidfd(struct seg *seg, uint32_t client, uint32_t generation, bool *ret_is_gone)
+{
+	int fd = -1;
+
+	*ret_is_gone = false;
+	if (client >= seg->at.max_clients)
+		return fd;
 	pthread_mutex_lock(&seg->mutex);
-	fd = seg->pidfds[client];
-	if (fd < 0 || seg->pidfd_generations[client] != generation) {
-		if (fd >= 0)
-			close(fd);
-		fd = open_pidfd(seg, client, word, ret_is_gone);
-		seg->pidfds[client] = fd;
-		seg->pidfd_generations[client] = generation;
-	}
+	fd = cached_pidfd(seg, client, generation, ret_is_gone);
 	pthread_mutex_unlock(&seg->mutex);
 	return fd;
+}
+
+/* Is the process of that slot's pid gone? Under the mutex, so that the descriptor is not closed and
+ * its number used again between the look-up and the poll. */
+static bool is_process_gone(struct seg *seg, uint32_t client, uint32_t generation)
+{
+	struct pollfd ask = { .events = POLLIN };
+	bool is_gone;
+
+	pthread_mutex_lock(&seg->mutex);
+	ask.fd = cached_pidfd(seg, client, generation, &is_gone);
+	if (ask.fd >= 0)
+		is_gone = poll(&ask, 1, 0) == 1 && (ask.revents & POLLIN);
+	pthread_mutex_unlock(&seg->mutex);
+	return is_gone;
 }
 
 bool slot_is_dead(struct seg *seg, uint32_t client, uint32_t generation)
 {
 	uint64_t word = slot_client_word(seg, client);
-	struct pollfd ask;
-	bool is_gone;
 
 	if (client == SLOT_NONE || client_word_generation(word) != generation ||
 	    client_word_state(word) == SLOT_FREE)
@@ -331,13 +354,8 @@ bool slot_is_dead(struct seg *seg, uint32_t client, uint32_t generation)
 		return true;
 	if (client == seg->client && generation == seg->client_generation)
 		return false;
-	if (load_relaxed(&seg->clients[client].verdict) == generation)
-		return true;
-	ask = (struct pollfd){ .fd = slot_pidfd(seg, client, generation, &is_gone),
-			       .events = POLLIN };
-	if (ask.fd < 0)
-		return is_gone;
-	return poll(&ask, 1, 0) == 1 && (ask.revents & POLLIN);
+	return load_relaxed(&seg->clients[client].verdict) == generation ||
+	       is_process_gone(seg, client, generation);
 }
 
 uint32_t slot_next_live(const struct seg *seg, uint32_t client)
@@ -357,12 +375,17 @@ uint32_t slot_next_live(const struct seg *seg, uint32_t client)
 	return SLOT_NONE;
 }
 
-/* The owner may have died: ask the kernel, and have everything of his repaired. */
-static void question_owner(struct seg *seg, uint64_t owner)
+/* The owner may have died: ask the kernel, and have everything of his repaired. A guard whose owner
+ * is no client (any more) belongs to nobody: a use of a slot that was swept owns none. */
+static void question_owner(struct seg *seg, struct shm_guard *guard, uint64_t owner)
 {
 	uint32_t client = who_slot(owner), generation = who_generation(owner);
+	uint64_t word = slot_client_word(seg, client);
 
-	if (seg->hooks && slot_is_dead(seg, client, generation))
+	if (owner && (client == SLOT_NONE || client_word_state(word) == SLOT_FREE ||
+		      client_word_generation(word) != generation))
+		cas_seqcst(&guard->owner, &owner, 0);
+	else if (seg->hooks && slot_is_dead(seg, client, generation))
 		seg->hooks->client_died(seg, client, generation);
 }
 
@@ -380,7 +403,7 @@ int guard_acquire(struct seg *seg, struct shm_guard *guard, uint32_t client, uin
 			continue;
 		clock_sleep_ns(GUARD_NAP_NS);
 		if (++naps % GUARD_NAPS_BEFORE_ASKING == 0)
-			question_owner(seg, owner);
+			question_owner(seg, guard, owner);
 	}
 }
 

@@ -13,9 +13,7 @@ struct sweep {
 	struct seg *seg;
 	uint32_t client;
 	uint32_t generation;
-	uint64_t who;        /* the one thread, or 0: all of the client */
-	uint64_t heir;       /* another thread of the same process, 0: there is none */
-	bool must_keep_slot; /* something still names the thread */
+	uint64_t who; /* the one thread, or 0: all of the client */
 	uint64_t died_ns;
 };
 

@@ -14,6 +14,8 @@
 #include "log.h"
 #include "version.h"
 
+#include "libshm/object.h"
+
 #include <libshm/base.h>
 
 #include <errno.h>
@@ -303,6 +305,9 @@ static int handle_DETACHED(struct conn *conn, const void *request, struct reply 
 		return -ESTALE;
 	if (!conn->process)
 		return -ENOENT;
+	/* What it was the last to hold may go now. */
+	if (segment->seg)
+		object_free_removed(segment->seg, false);
 	return reaper_unwatch(conn->process, segment, attached->client, attached->generation);
 }
 

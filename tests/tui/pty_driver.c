@@ -334,7 +334,8 @@ void pty_start(struct pty *pty, int rows, int columns, char *const *argv,
 	memset(pty, 0, sizeof(*pty));
 	clear(pty, rows, columns);
 	pty->pid = forkpty(&pty->fd, NULL, NULL, &size);
-	assert_true(pty->pid >= 0);
+	if (pty->pid < 0)
+		harness_skip("no pseudo-terminal can be had here");
 	if (pty->pid)
 		return;
 	for (; *environment; environment++)

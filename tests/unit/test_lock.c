@@ -160,15 +160,49 @@ static void thread_that_ends_holding_the_lock_is_reported_once(void **state)
 
 static void last_handle_that_goes_while_held_frees_the_lock(void **state)
 {
+	for (uint32_t kind = MP_LOCK_CHECKED; kind <= MP_LOCK_RECURSIVE; kind++) {
+		struct objects objects;
+		mp_segment *segment = objects_begin(&objects);
+		mp_lock *lock = open_lock(segment, "l", kind), *other = open_lock(segment, "l", 0);
+
+		assert_int_equal(mp_lock_acquire(lock, MP_NOW), 0);
+		mp_lock_close(other); /* not the last */
+		assert_int_equal(mp_lock_is_locked(lock), 1);
+		mp_lock_close(lock);
+		lock = open_lock(segment, "l", 0);
+		assert_int_equal(mp_lock_acquire(lock, MP_NOW), MP_OWNER_DIED);
+		assert_int_equal(mp_lock_release(lock), 0);
+		mp_lock_close(lock);
+		objects_end(&objects);
+	}
+}
+
+static void forged_bell_does_not_outlast_the_deadline(void **state)
+{
 	struct objects objects;
-	mp_segment *segment = objects_begin(&objects);
-	mp_lock *lock = open_lock(segment, "l", 0);
+	mp_lock *lock = open_lock(objects_begin(&objects), "l", MP_LOCK_PLAIN);
+	int64_t began = harness_now_ns();
+	struct self *me;
 
 	assert_int_equal(mp_lock_acquire(lock, MP_NOW), 0);
-	mp_lock_close(lock);
-	lock = open_lock(segment, "l", 0);
-	assert_int_equal(mp_lock_acquire(lock, MP_NOW), MP_OWNER_DIED);
+	assert_int_equal(self_get(objects.seg, &me), 0);
+	or_seqcst(&me->shared->bell, 1); /* "asleep", and nobody takes it back */
+	assert_int_equal(mp_lock_acquire(lock, MP_MSEC(30)), -ETIMEDOUT);
+	assert_true(harness_now_ns() - began < 5000000000);
 	assert_int_equal(mp_lock_release(lock), 0);
+	mp_lock_close(lock);
+	objects_end(&objects);
+}
+
+static void guard_that_belongs_to_nobody_is_taken(void **state)
+{
+	struct objects objects;
+	mp_segment *segment = objects_begin(&objects);
+	mp_lock *lock;
+
+	store_relaxed(&objects.seg->header->directory_guard.owner, who_make(77, 5));
+	lock = open_lock(segment, "l", 0);
+	assert_int_equal(load_relaxed(&objects.seg->header->directory_guard.owner), 0);
 	mp_lock_close(lock);
 	objects_end(&objects);
 }
@@ -451,6 +485,8 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(timeout_names_the_holder),
 	HARNESS_TEST(thread_that_ends_holding_the_lock_is_reported_once),
 	HARNESS_TEST(last_handle_that_goes_while_held_frees_the_lock),
+	HARNESS_TEST(forged_bell_does_not_outlast_the_deadline),
+	HARNESS_TEST(guard_that_belongs_to_nobody_is_taken),
 	HARNESS_TEST(poisoned_lock_is_refused_until_it_is_repaired),
 	HARNESS_TEST(recovery_changes_nothing_of_a_living_owner),
 	HARNESS_TEST(threads_count_exactly_under_the_lock),

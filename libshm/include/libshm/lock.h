@@ -33,7 +33,8 @@ struct mp_lock_opts {
 	uint64_t reserved[14]; /* zero */
 };
 
-/* Who holds a lock. pid and tid are those of the holder's own namespace. */
+/* Who holds a lock. pid and tid are those of the holder's own namespace; a plain lock is held by a
+ * process, tid then is the thread that used the first one. */
 struct mp_who {
 	uint32_t pid;
 	uint32_t tid;
