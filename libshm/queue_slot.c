@@ -16,10 +16,17 @@
 #include <errno.h>
 #include <string.h>
 
-/* mp_slot.private_ */
-enum { SLOT_KIND = 0, SLOT_REFERENCE = 1, SLOT_TIMEOUT = 2, SLOT_LEASE = 1, SLOT_WORD = 2,
-       SLOT_META = 3 };
+/* mp_slot.private_. What decides is here: the fields that the user sees may hold anything when he
+ * hands the slot back, but for the length of a reserved one, which he may make smaller. */
+enum { SLOT_KIND = 0, SLOT_REFERENCE = 1, SLOT_TIMEOUT = 2, SLOT_LEN = 3, SLOT_LEASE = 1,
+       SLOT_WORD = 2, SLOT_META = 3 };
 enum { KIND_NONE = 0, KIND_RESERVED = 0x52, KIND_CLAIMED = 0x43 };
+
+/* What a slot is, and of which queue: the records of two queues look alike. */
+static uint64_t kind_of(const struct mp_queue *queue, unsigned kind)
+{
+	return queue->handle.id << 8 | kind;
+}
 
 int mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout, struct mp_slot *ret_slot)
 {
@@ -37,39 +44,44 @@ int mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout, struct mp_slo
 	if (result < 0)
 		return explain(result, "no memory for a message of %zu bytes", len);
 	*ret_slot = (struct mp_slot){ .data = data, .len = len };
-	ret_slot->private_[SLOT_KIND] = KIND_RESERVED;
+	ret_slot->private_[SLOT_KIND] = kind_of(queue, KIND_RESERVED);
 	ret_slot->private_[SLOT_REFERENCE] = reference;
 	ret_slot->private_[SLOT_TIMEOUT] = (uint64_t)timeout;
+	ret_slot->private_[SLOT_LEN] = len;
 	return 0;
 }
 
-/* A slot that was made by reserve, in this process, and not used up. */
+/* A slot that was made by reserve, on this queue, in this process, and not used up. */
 static int check_reserved(struct mp_queue *queue, struct self *me, const struct mp_slot *slot)
 {
 	uint64_t word = arena_word_of(queue->ring.seg, slot->private_[SLOT_REFERENCE]);
 
-	if (slot->private_[SLOT_KIND] == KIND_RESERVED && block_word_state(word) == BLOCK_HELD &&
-	    block_word_client(word) == me->client)
+	if (slot->private_[SLOT_KIND] == kind_of(queue, KIND_RESERVED) &&
+	    block_word_state(word) == BLOCK_HELD && block_word_client(word) == me->client)
 		return 0;
-	return explain(-EINVAL, "the slot was not reserved by this process, or is used up");
+	return explain(-EINVAL, "the slot was not reserved on queue '%s' by this process, or is "
+				"used up", object_name(&queue->handle));
 }
 
 int mp_queue_commit(mp_queue *queue, struct mp_slot *slot)
 {
-	uint64_t reference = slot->private_[SLOT_REFERENCE], bytes = 0;
+	uint64_t reference = slot->private_[SLOT_REFERENCE];
+	size_t len = slot->len;
 	struct place place;
 	struct self *me;
 	int result = self_get(queue->ring.seg, &me);
 
 	if (result < 0 || (result = check_reserved(queue, me, slot)) < 0)
 		return result;
-	if (!arena_at(queue->ring.seg, reference, &bytes) || slot->len > bytes)
-		return explain(-EINVAL, "slot->len has grown beyond what was reserved");
+	if (len > slot->private_[SLOT_LEN])
+		return explain(-EINVAL, "slot->len is %zu, but only %llu bytes were reserved; the "
+					"slot stays: make it smaller, or abandon and reserve more",
+			       len, (unsigned long long)slot->private_[SLOT_LEN]);
 	result = queue_claim_place(queue, me, (int64_t)slot->private_[SLOT_TIMEOUT], &place);
 	if (result < 0)
 		return explain_plain(result,
 				     "the reserved message could not be put; the slot stays");
-	queue_put_block(queue, me, &place, reference, slot->len);
+	queue_put_block(queue, me, &place, reference, len);
 	*slot = (struct mp_slot){ .id = place.position };
 	return 0;
 }
@@ -115,7 +127,7 @@ static void fill_slot(struct mp_queue *queue, const struct taken *taken, void *d
 				      .len = len,
 				      .flags = taken->is_redelivered ? MP_REDELIVERED : 0,
 				      .id = taken->position };
-	ret_slot->private_[SLOT_KIND] = KIND_CLAIMED;
+	ret_slot->private_[SLOT_KIND] = kind_of(queue, KIND_CLAIMED);
 	ret_slot->private_[SLOT_LEASE] = lease_index(&queue->ring, taken->lease);
 	ret_slot->private_[SLOT_WORD] = taken->word;
 	ret_slot->private_[SLOT_META] = taken->meta;
@@ -159,12 +171,12 @@ static int find_claimed(struct mp_queue *queue, struct self *me, const struct mp
 	struct shm_lease *lease = lease_at(&queue->ring, slot->private_[SLOT_LEASE]);
 	uint64_t word = slot->private_[SLOT_WORD];
 
-	if (slot->private_[SLOT_KIND] != KIND_CLAIMED || !lease ||
+	if (slot->private_[SLOT_KIND] != kind_of(queue, KIND_CLAIMED) || !lease ||
 	    lease_word_client(word) != me->client || load_relaxed(&lease->word) != word)
-		return explain(-EINVAL, "the slot was not claimed by this process, or is done");
+		return explain(-EINVAL, "the slot was not claimed from queue '%s' by this process, "
+					"or is done", object_name(&queue->handle));
 	*ret_taken = (struct taken){ .lease = lease,
 				     .word = word,
-				     .position = slot->id,
 				     .meta = slot->private_[SLOT_META] };
 	return 0;
 }

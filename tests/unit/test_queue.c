@@ -252,6 +252,124 @@ static void open_reservation_holds_nobody_up(void **state)
 	objects_end(&objects);
 }
 
+static void length_grown_after_the_reserve_is_refused_and_the_slot_stays(void **state)
+{
+	struct objects objects;
+	mp_segment *segment = objects_begin(&objects);
+	mp_queue *queue = NULL;
+	struct mp_slot slot;
+	char in[256];
+	uint64_t before;
+
+	assert_int_equal(mp_queue_open(segment, "q",
+				       &(struct mp_queue_opts){ .capacity = 4,
+								.message_bytes = 100 },
+				       &queue),
+			 0);
+	before = used_blocks(objects.seg);
+	assert_int_equal(mp_queue_reserve(queue, 70, MP_NOW, &slot), 0);
+	memset(slot.data, 'x', 70);
+	for (size_t len = 71; len <= 128; len++) { /* its block has 128 bytes */
+		slot.len = len;
+		assert_int_equal(mp_queue_commit(queue, &slot), -EINVAL);
+	}
+	slot.len = SIZE_MAX;
+	assert_int_equal(mp_queue_commit(queue, &slot), -EINVAL);
+	slot.len = 81;
+	assert_int_equal(mp_queue_commit(queue, &slot), -EINVAL);
+	assert_non_null(strstr(mp_explain(), "81"));
+	assert_non_null(strstr(mp_explain(), "70"));
+	assert_true(mp_queue_is_empty(queue));
+	slot.len = 69;
+	assert_int_equal(mp_queue_commit(queue, &slot), 0);
+	assert_int_equal(mp_queue_get(queue, in, sizeof in, MP_NOW), 69);
+	assert_int_equal(mp_queue_reserve(queue, 70, MP_NOW, &slot), 0);
+	slot.len = 100;
+	assert_int_equal(mp_queue_commit(queue, &slot), -EINVAL);
+	assert_int_equal(mp_queue_abandon(queue, &slot), 0);
+	assert_int_equal(used_blocks(objects.seg), before);
+	mp_queue_close(queue);
+	objects_end(&objects);
+}
+
+/* Whatever the user writes into the fields he sees, only his own message is concerned. */
+static void public_fields_of_a_slot_decide_nothing(void **state)
+{
+	struct objects objects;
+	mp_queue *queue = open_queue(objects_begin(&objects), 4);
+	uint64_t before;
+	struct mp_slot slot;
+	char large[300];
+
+	memset(large, 'y', sizeof large);
+	assert_int_equal(mp_queue_put(queue, large, sizeof large, MP_NOW), 0);
+	assert_int_equal(mp_queue_claim(queue, MP_NOW, &slot), 0);
+	assert_int_equal(mp_queue_ack(queue, &slot), 0);
+	before = used_blocks(objects.seg); /* with the chunk of lease records */
+	for (int is_returned = 0; is_returned < 2; is_returned++) {
+		assert_int_equal(mp_queue_reserve(queue, sizeof large, MP_NOW, &slot), 0);
+		memset(slot.data, 'z', sizeof large);
+		slot.data = large;
+		slot.id = UINT64_MAX;
+		slot.flags = ~0u;
+		slot.reserved0 = ~0u;
+		assert_int_equal(mp_queue_commit(queue, &slot), 0);
+		assert_int_equal(mp_queue_claim(queue, MP_NOW, &slot), 0);
+		assert_int_equal(slot.len, sizeof large);
+		assert_int_equal(*(char *)slot.data, 'z');
+		slot.data = &slot;
+		slot.len = SIZE_MAX;
+		slot.id = UINT64_MAX;
+		slot.flags = ~0u;
+		if (is_returned) {
+			assert_int_equal(mp_queue_return(queue, &slot), 0);
+			assert_int_equal(mp_queue_get(queue, large, sizeof large, MP_NOW),
+					 sizeof large);
+			assert_int_equal(large[299], 'z');
+		} else {
+			assert_int_equal(mp_queue_ack(queue, &slot), 0);
+		}
+		assert_true(mp_queue_is_empty(queue));
+		assert_int_equal(used_blocks(objects.seg), before);
+	}
+	assert_int_equal(arena_check(objects.seg), 0);
+	mp_queue_close(queue);
+	objects_end(&objects);
+}
+
+/* Records of two queues look alike: index, owner and sequence are the same. */
+static void slot_of_another_queue_is_refused(void **state)
+{
+	struct objects objects;
+	mp_segment *segment = objects_begin(&objects);
+	mp_queue *queue = open_queue(segment, 4), *other = NULL;
+	struct mp_slot mine, foreign;
+	uint64_t before;
+	char large[300] = { 0 };
+
+	assert_int_equal(mp_queue_open(segment, "other",
+				       &(struct mp_queue_opts){ .message_bytes = 10 }, &other),
+			 0);
+	assert_int_equal(mp_queue_put(queue, large, sizeof large, MP_NOW), 0);
+	assert_int_equal(mp_queue_put(other, "short", 5, MP_NOW), 0);
+	assert_int_equal(mp_queue_claim(queue, MP_NOW, &mine), 0);
+	assert_int_equal(mp_queue_claim(other, MP_NOW, &foreign), 0);
+	assert_int_equal(mp_queue_ack(queue, &foreign), -EINVAL);
+	assert_int_equal(mp_queue_return(queue, &foreign), -EINVAL);
+	assert_int_equal(mp_queue_ack(other, &foreign), 0);
+	before = used_blocks(objects.seg);
+	assert_int_equal(mp_queue_ack(queue, &mine), 0);
+	assert_int_equal(used_blocks(objects.seg), before - 1);
+	assert_int_equal(mp_queue_reserve(queue, sizeof large, MP_NOW, &mine), 0);
+	assert_int_equal(mp_queue_commit(other, &mine), -EINVAL);
+	assert_int_equal(mp_queue_abandon(other, &mine), -EINVAL);
+	assert_int_equal(mp_queue_commit(queue, &mine), 0);
+	assert_int_equal(mp_queue_get(queue, large, sizeof large, MP_NOW), sizeof large);
+	mp_queue_close(other);
+	mp_queue_close(queue);
+	objects_end(&objects);
+}
+
 static void returned_message_comes_again_flagged(void **state)
 {
 	struct objects objects;
@@ -778,6 +896,9 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(closing_a_full_queue_loses_nothing),
 	HARNESS_TEST(reserved_message_arrives_where_it_was_written),
 	HARNESS_TEST(open_reservation_holds_nobody_up),
+	HARNESS_TEST(length_grown_after_the_reserve_is_refused_and_the_slot_stays),
+	HARNESS_TEST(public_fields_of_a_slot_decide_nothing),
+	HARNESS_TEST(slot_of_another_queue_is_refused),
 	HARNESS_TEST(returned_message_comes_again_flagged),
 	HARNESS_TEST(many_leases_are_kept_apart),
 	HARNESS_TEST(other_options_are_another_shape),

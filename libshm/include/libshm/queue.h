@@ -33,7 +33,7 @@ struct mp_message_info {
 };
 
 /* A message in place: from mp_queue_reserve to _commit or _abandon, from mp_queue_claim to _ack or
- * _return. */
+ * _return, on the same queue. Of what you write into it, only a smaller len counts. */
 struct mp_slot {
 	void *data; /* 64-byte aligned when reserved */
 	size_t len;
@@ -131,7 +131,8 @@ MP_MUST_USE int mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout,
 				 struct mp_slot *ret_slot);
 
 /* Put the reserved block at the tail; waits while the queue is full, as the timeout given to
- * mp_queue_reserve allows. slot->len may have been made smaller. On failure the slot stays yours.
+ * mp_queue_reserve allows. slot->len may have been made smaller; larger than what was reserved is
+ * -EINVAL. On failure the slot stays yours.
  *
  * Blocks:  until space or the reserve's timeout. Fast path: no system call.
  * Threads: any thread of the process that reserved.
