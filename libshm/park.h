@@ -4,7 +4,9 @@
  * know: wait sets, objects (wait.h).
  *
  * A parked thread sleeps while *word == value. Besides a ring it returns when the deadline is over,
- * a signal came, or one of the watched descriptors (pidfds) became readable.
+ * a signal came, or one of the watched descriptors (pidfds) became readable. A signal that ended
+ * the sleep is always told, whatever else happened: -ETIMEDOUT hides it only if the time was over
+ * too.
  */
 #ifndef LIBSHM_PARK_H
 #define LIBSHM_PARK_H
@@ -34,6 +36,11 @@ struct park_ops {
 	struct park *(*close)(struct park *park);
 	/* The descriptor to close in a forked child, -1: none. Nothing else is touched there. */
 	int (*descriptor)(const struct park *park);
+	/* Does what the next sleep would do before it sleeps, so that this sleep can tell a signal
+	 * from the end of its time even when both come at once. Costs a system call; may be left
+	 * away. NULL: a sleep can always tell. */
+	void (*prepare)(struct park *park, atom32 *word, uint32_t value,
+			const struct park_watch *watches, unsigned watch_count);
 	int (*sleep)(struct park *park, atom32 *word, uint32_t value, int64_t deadline_ns,
 		     const struct park_watch *watches, unsigned watch_count);
 };

@@ -165,27 +165,58 @@ static void drain(struct park *park, const struct park_watch *watches, unsigned 
 	io_uring_cq_advance(&park->ring, seen);
 }
 
+/* In the kernel: how many entries it took, or -errno. Each makes one system call, and a second only
+ * where entries were left over: a loop around it would sleep again after a signal. */
+static int submit_and_wait(struct park *park, int64_t deadline_ns)
+{
+	struct __kernel_timespec left;
+	struct io_uring_cqe *first = NULL;
+	int64_t ns;
+
+	if (deadline_ns == DEADLINE_NEVER)
+		return io_uring_submit_and_wait(&park->ring, 1);
+	ns = deadline_ns - clock_now_ns();
+	if (ns < 0)
+		ns = 0;
+	left = (struct __kernel_timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+	return io_uring_submit_and_wait_timeout(&park->ring, &first, 1, &left, NULL);
+}
+
 /* Submit and sleep once: 0 something completed, -ETIMEDOUT, -EINTR, or the ring is unusable (a
- * filter was installed since, or its descriptor was closed behind our back). */
+ * filter was installed since, or its descriptor was closed behind our back).
+ *
+ * Where entries were submitted the kernel answers with their number, whatever ended the sleep. All
+ * taken, nothing completed, and yet it returned: the time was over or a signal came. */
 static int enter(struct park *park, int64_t deadline_ns)
 {
-	struct __kernel_timespec left, *timeout = NULL;
-	struct io_uring_cqe *first = NULL;
-	int result;
+	unsigned submitted = io_uring_sq_ready(&park->ring);
+	int result = submit_and_wait(park, deadline_ns);
 
-	if (deadline_ns != DEADLINE_NEVER) {
-		int64_t ns = deadline_ns - clock_now_ns();
-
-		if (ns < 0)
-			ns = 0;
-		left = (struct __kernel_timespec){ .tv_sec = ns / 1000000000,
-						   .tv_nsec = ns % 1000000000 };
-		timeout = &left;
-	}
-	result = io_uring_submit_and_wait_timeout(&park->ring, &first, 1, timeout, NULL);
 	if (result == -ETIME)
 		return -ETIMEDOUT;
-	return result < 0 ? result : 0;
+	if (result < 0)
+		return result;
+	if (result == 0 || (unsigned)result < submitted || io_uring_cq_ready(&park->ring) > 0)
+		return 0;
+	return clock_is_past(deadline_ns) ? -ETIMEDOUT : -EINTR;
+}
+
+static void arm(struct park *park, atom32 *word, uint32_t value, const struct park_watch *watches,
+		unsigned watch_count)
+{
+	for (unsigned i = 0; i < watch_count; i++)
+		arm_watch(park, &watches[i]);
+	arm_bell(park, word, value);
+}
+
+static void uring_prepare(struct park *park, atom32 *word, uint32_t value,
+			  const struct park_watch *watches, unsigned watch_count)
+{
+	int kept = errno;
+
+	arm(park, word, value, watches, watch_count);
+	io_uring_submit(&park->ring); /* what it does not take, the sleep submits again */
+	errno = kept;
 }
 
 static int uring_sleep(struct park *park, atom32 *word, uint32_t value, int64_t deadline_ns,
@@ -195,10 +226,8 @@ static int uring_sleep(struct park *park, atom32 *word, uint32_t value, int64_t 
 	int result = 0;
 
 	park->is_rung = park->has_death = false;
-	for (unsigned i = 0; i < watch_count; i++)
-		arm_watch(park, &watches[i]);
 	while (!park->is_rung && !park->has_death && result == 0) {
-		arm_bell(park, word, value);
+		arm(park, word, value, watches, watch_count);
 		result = enter(park, deadline_ns);
 		drain(park, watches, watch_count);
 		/* A completion that was none of ours to wait for: the bell may have moved since. */
@@ -206,11 +235,13 @@ static int uring_sleep(struct park *park, atom32 *word, uint32_t value, int64_t 
 			park->is_rung = true;
 	}
 	errno = kept;
+	if (result == -EINTR)
+		return result; /* a ring is not lost: the caller looks who took its bit */
 	if (park->has_death)
 		return PARK_DEATH;
 	if (park->is_rung)
 		return PARK_RUNG;
-	if (result == -ETIMEDOUT || result == -EINTR)
+	if (result == -ETIMEDOUT)
 		return result;
 	return park_futex.sleep(NULL, word, value, deadline_ns, watches, watch_count);
 }
@@ -221,5 +252,6 @@ const struct park_ops park_uring = {
 	.open = uring_open,
 	.close = uring_close,
 	.descriptor = uring_descriptor,
+	.prepare = uring_prepare,
 	.sleep = uring_sleep,
 };

@@ -123,13 +123,15 @@ static void report_deaths(struct self *me, const struct park_watch *watches, uns
 	}
 }
 
-/* S6: in the kernel. */
-static int park(struct self *me, uint32_t value, int64_t deadline_ns,
+/* S6: in the kernel. A sleep that ends only to look again must not hide a signal behind its end. */
+static int park(struct self *me, uint32_t value, int64_t deadline_ns, bool is_look,
 		const struct park_watch *watches, unsigned count)
 {
 	struct shm_thread *shared = me->shared;
 	int result;
 
+	if (is_look && me->seg->is_interruptible && me->engine->prepare)
+		me->engine->prepare(me->park, &shared->bell, value, watches, count);
 	count_own(&shared->sleeps[me->engine->engine], 1);
 	add_relaxed(&me->seg->header->asleep, 1);
 	result = me->engine->sleep(me->park, &shared->bell, value, deadline_ns, watches, count);
@@ -183,7 +185,7 @@ static int sleep_announced(struct self *me, const struct wait_point *point, uint
 
 	if (is_ready || !cas_seqcst(&me->shared->bell, &seen, seen | BELL_ASLEEP)) /* S4, S5 */
 		return PARK_RUNG;
-	result = park(me, seen | BELL_ASLEEP, until, watches, count);
+	result = park(me, seen | BELL_ASLEEP, until, until < deadline_ns, watches, count);
 	and_seqcst(&me->shared->bell, ~BELL_ASLEEP); /* S7 */
 	if (result == PARK_DEATH)
 		report_deaths(me, watches, count);
