@@ -14,7 +14,9 @@
 
 #include "explain.h"
 #include "object.h"
+#include "opts.h"
 #include "recover.h"
+#include "segment_opts.h"
 #include "self.h"
 #include "slot.h"
 #include "wait.h"
@@ -109,8 +111,11 @@ static int claim_slot(struct mp_segment *segment)
 	error = slot_claim_client(seg, connection->roster_byte, segment->client_name,
 				  segment->parent, &seg->client, &seg->client_generation);
 	if (error < 0)
-		return explain(error, "segment '%s' takes no more than %u processes", seg->name,
-			       seg->at.max_clients - SLOT_FIRST);
+		return explain(error,
+			       "segment '%s' takes %u processes at once and has them (max_clients "
+			       "%u, less %u); end some, or make it with more",
+			       seg->name, seg->at.max_clients - SLOT_FIRST, seg->at.max_clients,
+			       SLOT_FIRST);
 	seg->roster_fd = connection->roster_fd;
 	seg->roster_byte = connection->roster_byte;
 	tell_watcher(seg);
@@ -135,7 +140,7 @@ static int join_after_fork(struct seg *seg)
 	int error;
 
 	if (!segment)
-		return -EPERM;
+		return explain(-EPERM, "segment '%s' was closed before the fork", seg->name);
 	lock_process();
 	endpoint_after_fork();
 	pthread_mutex_unlock(&mutex);
@@ -168,18 +173,6 @@ int client_join_as_child(mp_segment *segment, const char *name, uint32_t parent)
 
 /* --- opening --- */
 
-static int check_segment_name(const char *name)
-{
-	size_t length = name ? strlen(name) : 0;
-
-	if (length == 0)
-		return explain(-EINVAL, "a segment needs a name");
-	if (length >= NAME_BYTES)
-		return explain(-ENAMETOOLONG, "the segment's name has %zu bytes, at most %d",
-			       length, NAME_BYTES - 1);
-	return 0;
-}
-
 static int format(struct mp_segment *segment, const struct proto_opened *opened, int fd,
 		  const char *name)
 {
@@ -193,8 +186,11 @@ static int format(struct mp_segment *segment, const struct proto_opened *opened,
 	if (result < 0)
 		return explain(result, "segment '%s' of %llu bytes could not be made", name,
 			       (unsigned long long)opened->size_bytes);
-	return connection_ask(&segment->endpoint->connection, PROTO_FORMATTED, &formatted,
-			      sizeof formatted, &empty, sizeof empty, NULL);
+	result = connection_ask(&segment->endpoint->connection, PROTO_FORMATTED, &formatted,
+				sizeof formatted, &empty, sizeof empty, NULL);
+	return result < 0 ? explain(result, "mpd at '%s' does not take the new segment '%s'",
+				    segment->endpoint->connection.endpoint, name)
+			  : 0;
 }
 
 static int explain_open(int error, const char *name)
@@ -208,6 +204,8 @@ static int explain_open(int error, const char *name)
 		return explain(error, "segment '%s' has another size or limits", name);
 	case -EPERM:
 		return explain(error, "segment '%s' belongs to another user", name);
+	case -ECONNREFUSED:
+		return error; /* explained where it was seen: it names the endpoint */
 	case -EDQUOT:
 		return explain(error, "segment '%s' is over the quota", name);
 	default:
@@ -325,6 +323,8 @@ static int open_locked(const char *name, const struct mp_segment_opts *opts,
 	segment = find_open(name, endpoint);
 	if (segment && (opts->flags & MP_EXCLUSIVE))
 		return explain_open(-EEXIST, name);
+	if (segment && !segment_is_of_shape(segment->seg, opts))
+		return explain_open(-EPROTO, name);
 	if (segment) {
 		segment->users++;
 		*ret_segment = segment;
@@ -339,8 +339,13 @@ int mp_segment_open(const char *name, const struct mp_segment_opts *opts,
 		    mp_segment **ret_segment)
 {
 	static const struct mp_segment_opts defaults;
-	int result = check_segment_name(name);
+	int result = segment_check_name(name);
 
+	if (result == 0)
+		result = opts_check_pointer((struct opts_of){ "segment", name }, "ret_segment",
+					    ret_segment);
+	if (result == 0 && opts)
+		result = segment_check_opts(name, opts);
 	if (result < 0)
 		return result;
 	lock_process();
@@ -428,7 +433,7 @@ static int unlink_locked(const char *name)
 
 int mp_segment_unlink(const char *name)
 {
-	int result = check_segment_name(name);
+	int result = segment_check_name(name);
 
 	if (result < 0)
 		return result;

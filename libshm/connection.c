@@ -221,13 +221,15 @@ static bool is_nobody_there(int error)
 	       error == -EPIPE || error == -ECONNRESET;
 }
 
-static int connect_anywhere(struct connection *connection, const char *endpoint)
+/* `ret_path` is where it was tried last. */
+static int connect_anywhere(struct connection *connection, const char *endpoint,
+			    char ret_path[static 108])
 {
-	char path[108];
 	int result = -ECONNREFUSED;
 
-	for (unsigned i = 0; wire_endpoint(endpoint, i, path); i++) {
-		result = connect_to(connection, path);
+	snprintf(ret_path, 108, "%s", endpoint ? endpoint : "");
+	for (unsigned i = 0; wire_endpoint(endpoint, i, ret_path); i++) {
+		result = connect_to(connection, ret_path);
 		if (result == 0 || !is_nobody_there(result))
 			return result;
 	}
@@ -244,14 +246,31 @@ static int private_path(const char *endpoint, char path[static 108])
 	return wire_private_endpoint(path);
 }
 
-static int explain_failure(int error, const char *advice)
+static int explain_failure(int error, const char *path, const char *advice)
 {
 	if (error == -EPROTO)
-		return explain(error, "mpd speaks another version of the protocol or layout; "
-				      "restart it or install matching versions");
+		return explain(error,
+			       "mpd at '%s' speaks another version of the protocol or layout; "
+			       "restart it or install matching versions", path);
 	if (is_nobody_there(error))
-		return explain(-ECONNREFUSED, "no mpd answers; %s", advice);
-	return error < 0 ? explain(error, "mpd cannot be reached") : 0;
+		return explain(-ECONNREFUSED, "no mpd answers at '%s' (%s); %s", path,
+			       strerror(-error), advice);
+	return error < 0 ? explain(error, "mpd at '%s' cannot be reached", path) : 0;
+}
+
+/* Where mpd could not make its socket, none needs to be started. */
+static int check_directory(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char directory[108];
+
+	snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 1,
+		 slash ? path : ".");
+	if (access(directory, W_OK | X_OK) == 0)
+		return 0;
+	return explain(-ECONNREFUSED,
+		       "no mpd answers at '%s', and none can be started there: the directory '%s': "
+		       "%s", path, directory, strerror(errno));
 }
 
 static int spawn_and_connect(struct connection *connection, const char *endpoint)
@@ -262,25 +281,30 @@ static int spawn_and_connect(struct connection *connection, const char *endpoint
 
 	if (result < 0)
 		return explain(result,
-			       "no place for a private mpd; set MP_ENDPOINT to a socket path");
-	result = spawn_mpd(path);
+			       "no place for a private mpd; set MP_ENDPOINT to the path of a "
+			       "socket, of at most %zu bytes", sizeof path - 1);
+	result = check_directory(path);
+	if (result == 0)
+		result = spawn_mpd(path);
 	if (result < 0)
 		return result;
 	while (is_nobody_there(result = connect_to(connection, path)) &&
 	       clock_now_ns() < patience_ends)
 		clock_sleep_ns(SPAWN_RETRY_NS);
-	return explain_failure(result, "one was started and did not come up");
+	return explain_failure(result, path, "one was started and did not come up; "
+					     "`mpd --endpoint` with this path tells why");
 }
 
 int connection_open(struct connection *connection, const char *endpoint, bool may_spawn)
 {
+	char path[108];
 	int result;
 
 	*connection = (struct connection){ .socket = -1, .roster_fd = -1 };
-	result = connect_anywhere(connection, endpoint);
+	result = connect_anywhere(connection, endpoint, path);
 	if (is_nobody_there(result) && may_spawn)
 		return spawn_and_connect(connection, endpoint);
-	return explain_failure(result, "start one, or leave MP_NO_SPAWN away");
+	return explain_failure(result, path, "start one, or leave MP_NO_SPAWN away");
 }
 
 void connection_resume(struct connection *connection)
@@ -323,7 +347,8 @@ int connection_ask(struct connection *connection, enum proto_type type, const vo
 	/* Its supervisor brings it back within milliseconds. */
 	while ((result = connect_to(connection, connection->endpoint)) < 0) {
 		if (!is_nobody_there(result) || clock_now_ns() > patience_ends)
-			return explain(-ECONNREFUSED, "mpd is gone");
+			return explain(-ECONNREFUSED, "mpd at '%s' is gone (%s)",
+				       connection->endpoint, strerror(-result));
 		clock_sleep_ns(SPAWN_RETRY_NS);
 	}
 	return ask_once(connection, type, request, request_bytes, answer, answer_bytes, ret_fds);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The sentence behind mp_explain(). Knows: this thread's text. Does not know: who fails.
+ * The sentence behind mp_explain(). Knows: this thread's text, that it is one printable line. Does
+ * not know: who fails.
  */
 #include "explain.h"
 
@@ -8,36 +9,66 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
-static _Thread_local char sentence[512] = "nothing has failed in this thread";
-static _Thread_local const char *plain; /* newer than the sentence, not yet put into words */
-static _Thread_local int plain_error;
+#define SENTENCE_BYTES 512
+
+/* Newer than the sentence and not yet put into words, unless text is NULL. The name is a copy: its
+ * object may be gone when somebody asks. */
+struct pending {
+	const char *text;
+	const char *kind;
+	int error;
+	char name[NAME_BYTES];
+};
+
+static _Thread_local struct pending pending tls_fast;
+static _Thread_local char sentence[SENTENCE_BYTES] = "nothing has failed in this thread";
+
+/* Names come from users and from shared memory: what a terminal would obey becomes \xNN. */
+static void keep_printable(const char *raw)
+{
+	size_t at = 0;
+
+	for (; *raw && at + 1 < sizeof sentence; raw++)
+		if ((unsigned char)*raw >= ' ' && *raw != 127)
+			sentence[at++] = *raw;
+		else if (at + sizeof "\\x00" <= sizeof sentence)
+			at += (size_t)snprintf(sentence + at, sizeof "\\x00", "\\x%02x",
+					       (unsigned char)*raw);
+	sentence[at] = '\0';
+}
 
 int explain(int error, const char *format, ...)
 {
+	char raw[SENTENCE_BYTES];
 	va_list arguments;
 	int length;
 
-	plain = NULL;
+	pending.text = NULL;
 	va_start(arguments, format);
-	length = vsnprintf(sentence, sizeof sentence, format, arguments);
+	length = vsnprintf(raw, sizeof raw, format, arguments);
 	va_end(arguments);
-	if (length >= 0 && (size_t)length < sizeof sentence)
-		snprintf(sentence + length, sizeof sentence - (size_t)length, ": %s",
-			 mp_strerror(error));
+	if (length >= 0 && (size_t)length < sizeof raw)
+		snprintf(raw + length, sizeof raw - (size_t)length, ": %s", mp_strerror(error));
+	keep_printable(raw);
 	return error;
 }
 
-int explain_plain(int error, const char *text)
+int explain_later(int error, const char *kind, const char name[static NAME_BYTES],
+		  const char *text)
 {
-	plain = text;
-	plain_error = error;
+	pending.text = text;
+	pending.kind = kind;
+	pending.error = error;
+	memcpy(pending.name, name, NAME_BYTES);
 	return error;
 }
 
 const char *mp_explain(void)
 {
-	if (plain)
-		explain(plain_error, "%s", plain);
+	if (pending.text)
+		explain(pending.error, "%s '%.*s': %s", pending.kind, NAME_BYTES - 1,
+			pending.name[0] ? pending.name : "(anonymous)", pending.text);
 	return sentence;
 }

@@ -210,6 +210,41 @@ static uint32_t wait_blocker(void *arg)
 	return owner_client(wait->lock);
 }
 
+static bool find_owner(struct mp_lock *lock, struct mp_who *ret_who)
+{
+	uint64_t who = lock_word_owner(load_acquire(&lock->shared->word));
+	uint32_t client = slot_client_of_who(lock->seg, who);
+
+	if (who == 0 || client == SLOT_NONE || client >= lock->seg->at.max_clients)
+		return false;
+	memset(ret_who, 0, sizeof *ret_who);
+	ret_who->slot = who_slot(who);
+	ret_who->tid = load_relaxed(&lock->seg->threads[who_slot(who)].tid);
+	ret_who->pid = client_word_pid(slot_client_word(lock->seg, client));
+	snprintf(ret_who->name, sizeof ret_who->name, "%.*s", NAME_BYTES - 1,
+		 lock->seg->clients[client].name);
+	return true;
+}
+
+static int explain_timeout(struct mp_lock *lock, int error)
+{
+	struct mp_who who;
+
+	if (!find_owner(lock, &who))
+		return explain(error, "the lock '%s' was just released; try again",
+			       object_name(&lock->handle));
+	return explain(error, "the lock '%s' is held by %s[%u] thread %u",
+		       object_name(&lock->handle), who.name, who.pid, who.tid);
+}
+
+/* The wait ended without the lock. */
+static cold int explain_wait(struct mp_lock *lock, int error)
+{
+	if (error == -ETIMEDOUT)
+		return explain_timeout(lock, error);
+	return explain(error, "lock '%s': %s", object_name(&lock->handle), wait_trouble(error));
+}
+
 static int wait_for_lock(struct mp_lock *lock, struct self *me, int64_t timeout,
 			 bool *ret_is_again)
 {
@@ -232,22 +267,13 @@ static int wait_for_lock(struct mp_lock *lock, struct self *me, int64_t timeout,
 		if (waited == 0 && clock_is_past(deadline_ns))
 			waited = -ETIMEDOUT;
 	} while (true);
+	if (waited < 0 && result == -EAGAIN)
+		result = explain_wait(lock, waited);
 	add_relaxed(&lock->shared->wait_ns, (uint64_t)(clock_now_ns() - began));
 	/* The word must keep WAIT while others sleep, or our fast release would forget them. */
 	if (result >= 0 && wait_has_sleepers(&lock->shared->waiters))
 		or_seqcst(&lock->shared->word, LOCK_WAIT);
-	return result == -EAGAIN ? waited : result;
-}
-
-static int explain_timeout(struct mp_lock *lock, int error)
-{
-	struct mp_who who;
-
-	if (mp_lock_owner(lock, &who) < 0)
-		return explain(error, "the lock '%s' was just released; try again",
-			       object_name(&lock->handle));
-	return explain(error, "the lock '%s' is held by %s[%u] thread %u",
-		       object_name(&lock->handle), who.name, who.pid, who.tid);
+	return result;
 }
 
 /* Who only polls never sleeps beside the owner's pidfd: ask for it now and then. */
@@ -271,10 +297,9 @@ static noinline_ int acquire_slow(struct mp_lock *lock, struct self *me, int64_t
 		result = wait_for_lock(lock, me, timeout, &is_again);
 	} else if (result == -EAGAIN) {
 		ask_after_owner(lock, me);
-		return explain_plain(result, "the lock is held; mp_lock_owner tells by whom");
+		return explain_later(result, "lock", object_raw_name(&lock->handle),
+				     "it is held; mp_lock_owner tells by whom");
 	}
-	if (result == -ETIMEDOUT || result == -EAGAIN)
-		return explain_timeout(lock, result);
 	if (result < 0 || is_again)
 		return result;
 	return entered(lock, me, site, result);
@@ -301,7 +326,7 @@ static int refuse_release(struct mp_lock *lock, uint64_t word)
 		return explain(-EOVERFLOW,
 			       "the lock '%s' is not held; it was released once too often",
 			       object_name(&lock->handle));
-	if (mp_lock_owner(lock, &who) < 0)
+	if (!find_owner(lock, &who))
 		memset(&who, 0, sizeof who);
 	return explain(-EPERM,
 		       "the lock '%s' is held by %s[%u] thread %u, only that thread releases it",
@@ -363,18 +388,13 @@ int mp_lock_release(mp_lock *lock)
 
 int mp_lock_owner(mp_lock *lock, struct mp_who *ret_who)
 {
-	uint64_t who = lock_word_owner(load_acquire(&lock->shared->word));
-	uint32_t client = slot_client_of_who(lock->seg, who);
-
-	if (who == 0 || client == SLOT_NONE || client >= lock->seg->at.max_clients)
-		return -ENOENT;
-	memset(ret_who, 0, sizeof *ret_who);
-	ret_who->slot = who_slot(who);
-	ret_who->tid = load_relaxed(&lock->seg->threads[who_slot(who)].tid);
-	ret_who->pid = client_word_pid(slot_client_word(lock->seg, client));
-	snprintf(ret_who->name, sizeof ret_who->name, "%.*s", NAME_BYTES - 1,
-		 lock->seg->clients[client].name);
-	return 0;
+	if (!ret_who)
+		return explain_later(-EINVAL, "lock", object_raw_name(&lock->handle),
+				     "ret_who must not be NULL");
+	return find_owner(lock, ret_who) ? 0
+					 : explain_later(-ENOENT, "lock",
+							 object_raw_name(&lock->handle),
+							 "nobody holds it");
 }
 
 int mp_lock_is_locked(mp_lock *lock)

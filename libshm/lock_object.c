@@ -9,6 +9,7 @@
 #include "explain.h"
 #include "lockword.h"
 #include "object.h"
+#include "opts.h"
 #include "shmref.h"
 #include "slot.h"
 #include "sweep.h"
@@ -126,13 +127,33 @@ static int make_handle(const struct object_handle *handle, mp_lock **ret_lock)
 	if (!lock) {
 		if (object_drop_handle(handle))
 			object_let_go(handle->seg, handle->index, true);
-		return explain(-ENOMEM, "no memory for a handle");
+		return explain(-ENOMEM, "no memory for a handle of lock '%s'", object_name(handle));
 	}
 	*lock = (mp_lock){ .handle = *handle,
 			   .seg = handle->seg,
 			   .shared = shared,
 			   .kind = load_relaxed(&shared->kind) };
 	*ret_lock = lock;
+	return 0;
+}
+
+static int check_opts(const char *name, const struct mp_lock_opts *opts)
+{
+	struct opts_of what = { "lock", name };
+	int error = opts_check_flags(what, opts->flags, MP_EXISTING | MP_EXCLUSIVE,
+				     "MP_EXISTING MP_EXCLUSIVE");
+
+	if (error == 0)
+		error = opts_check_reserved(what, opts->reserved0, opts->reserved,
+					    ARRAY_LEN(opts->reserved));
+	if (error < 0)
+		return error;
+	if (opts->kind > MP_LOCK_RECURSIVE)
+		return explain(-EINVAL, "lock '%s': opts.kind is %u, no enum mp_lock_kind",
+			       opts_name(what), opts->kind);
+	if (opts->on_owner_death > MP_OWNER_POISON)
+		return explain(-EINVAL, "lock '%s': opts.on_owner_death is %u, no enum "
+					"mp_owner_death", opts_name(what), opts->on_owner_death);
 	return 0;
 }
 
@@ -149,11 +170,11 @@ int mp_lock_open(mp_segment *segment, const char *name, const struct mp_lock_opt
 					  .make = make_lock,
 					  .opts = wish };
 	struct object_handle handle;
-	int error;
+	int error = opts_check_handles((struct opts_of){ "lock", name }, segment, "ret_lock",
+				       ret_lock);
 
-	if (wish->kind > MP_LOCK_RECURSIVE || wish->on_owner_death > MP_OWNER_POISON)
-		return explain(-EINVAL, "no such kind of lock: kind %u, on_owner_death %u",
-			       wish->kind, wish->on_owner_death);
+	if (error < 0 || (error = check_opts(name, wish)) < 0)
+		return error;
 	error = object_open(object_seg(segment), &request, &handle);
 	return error < 0 ? error : make_handle(&handle, ret_lock);
 }
@@ -161,8 +182,12 @@ int mp_lock_open(mp_segment *segment, const char *name, const struct mp_lock_opt
 int mp_lock_from_id(mp_segment *segment, uint64_t id, mp_lock **ret_lock)
 {
 	struct object_handle handle;
-	int error = object_from_id(object_seg(segment), id, &lock_type, &handle);
+	int error = opts_check_handles((struct opts_of){ "lock", "(by id)" }, segment, "ret_lock",
+				       ret_lock);
 
+	if (error < 0)
+		return error;
+	error = object_from_id(object_seg(segment), id, &lock_type, &handle);
 	return error < 0 ? error : make_handle(&handle, ret_lock);
 }
 
@@ -195,7 +220,9 @@ mp_lock *mp_lock_close(mp_lock *lock)
 
 int mp_lock_unlink(mp_segment *segment, const char *name)
 {
-	return object_unlink(object_seg(segment), name, &lock_type);
+	int error = opts_check_handles((struct opts_of){ "lock", name }, segment, "name", name);
+
+	return error < 0 ? error : object_unlink(object_seg(segment), name, &lock_type);
 }
 
 uint64_t mp_lock_id(const mp_lock *lock)

@@ -48,7 +48,7 @@ static int check_name(const char *name)
 	for (const char *c = name; *c; c++)
 		if (*c == '/' || (unsigned char)*c < ' ' || *c == 127)
 			return explain(-EINVAL,
-				       "a name must not contain '/' or control characters");
+				       "the name '%s' contains '/' or a control character", name);
 	return 0;
 }
 
@@ -118,6 +118,11 @@ static void publish(struct seg *seg, struct self *me, struct shm_entry *entry, u
 	intent_done(&me->shared->intent);
 }
 
+static const char *name_of(const struct object_request *request)
+{
+	return request->name ? request->name : "(anonymous)";
+}
+
 static int make_object(struct seg *seg, struct self *me, const struct object_request *request,
 		       struct object_handle *ret_handle)
 {
@@ -128,11 +133,13 @@ static int make_object(struct seg *seg, struct self *me, const struct object_req
 	int error;
 
 	if (!entry)
-		return explain(-ENOSPC, "segment '%s' has no room for another object", seg->name);
+		return explain(-ENOSPC, "no room for the %s '%s' in segment '%s' of %u objects",
+			       request->type->name, name_of(request), seg->name,
+			       seg->at.max_objects);
 	error = arena_alloc(seg, NULL, me->client, request->bytes, &reference, &object);
 	if (error < 0)
-		return explain(error, "no memory in segment '%s' for a %s", seg->name,
-			       request->type->name);
+		return explain(error, "no memory in segment '%s' for the %s '%s'", seg->name,
+			       request->type->name, name_of(request));
 	memset(object, 0, request->bytes);
 	generation = generation_next(entry_word_generation(load_relaxed(&entry->word)));
 	fill_header(object, request, object_id_make(entry_index(seg, entry), generation),
@@ -140,8 +147,7 @@ static int make_object(struct seg *seg, struct self *me, const struct object_req
 	error = request->make(seg, me, object, request->opts);
 	if (error < 0) {
 		arena_free(seg, NULL, me->client, reference);
-		return explain(error, "a %s could not be made in segment '%s'", request->type->name,
-			       seg->name);
+		return error;
 	}
 	fill_entry(entry, request, reference, me->client);
 	publish(seg, me, entry, entry_word(ENTRY_LIVE, generation));
@@ -182,7 +188,7 @@ int object_open(struct seg *seg, const struct object_request *request,
 		return result;
 	result = self_get(seg, &me);
 	if (result < 0)
-		return explain(result, "this thread cannot take part in segment '%s'", seg->name);
+		return result;
 	result = guard_acquire(seg, guard, me->client, me->client_generation);
 	if (result < 0)
 		return result;
@@ -191,7 +197,7 @@ int object_open(struct seg *seg, const struct object_request *request,
 		result = attach_object(seg, entry, request, ret_handle);
 	else if (request->flags & MP_EXISTING)
 		result = explain(-ENOENT, "no %s '%s' in segment '%s'", request->type->name,
-				 request->name ? request->name : "", seg->name);
+				 name_of(request), seg->name);
 	else
 		result = make_object(seg, me, request, ret_handle);
 	guard_release(guard, me->client, me->client_generation);

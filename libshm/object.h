@@ -44,7 +44,7 @@ struct object_request {
 	/* Do the options of one who attaches agree with what is there? */
 	bool (*fits)(const void *object, const void *opts);
 	/* Fill a fresh, zeroed object; 0 or -errno. Blocks it allocates stay HELD by me: the type's
-	 * `blocks` names them and object_open links them. */
+	 * `blocks` names them and object_open links them. Leaves a sentence. */
 	int (*make)(struct seg *seg, struct self *me, void *object, const void *opts);
 	const void *opts;
 };
@@ -78,6 +78,11 @@ int object_hold_inherited(struct seg *seg);
 
 /* The name for messages to people. */
 const char *object_name(const struct object_handle *handle);
+/* The name as it is in the directory, NAME_BYTES long; an anonymous object's is empty. */
+static inline const char *object_raw_name(const struct object_handle *handle)
+{
+	return handle->seg->directory[handle->index].name;
+}
 
 /* Recovery: finish what a dead thread of `client` was making or freeing. */
 void object_finish_intent(struct sweep *sweep, uint32_t thread);

@@ -7,6 +7,7 @@
 #include "blockword.h"
 #include "cc.h"
 #include "clock.h"
+#include "explain.h"
 #include "lockword.h"
 #include "observe_internal.h"
 #include "park.h"
@@ -27,16 +28,19 @@ MP_EXPORT int mp_observe_open(const char *endpoint, mp_observer **ret_observer)
 {
 	struct mp_observer *observer;
 
-	if (!ret_observer || (endpoint && strlen(endpoint) >= sizeof(observer->given)))
-		return -EINVAL;
+	if (!ret_observer)
+		return explain(-EINVAL, "ret_observer must not be NULL");
+	if (endpoint && strlen(endpoint) >= sizeof(observer->given))
+		return explain(-EINVAL, "the endpoint '%.40s...' is longer than %zu bytes",
+			       endpoint, sizeof(observer->given) - 1);
 	observer = calloc(1, sizeof(*observer));
 	if (!observer)
-		return -ENOMEM;
+		return explain(-ENOMEM, "no memory for an observer");
 	observer->socket = -1;
 	observer->packet = malloc(PROTO_MESSAGE_MAX);
 	if (!observer->packet) {
 		free(observer);
-		return -ENOMEM;
+		return explain(-ENOMEM, "no memory for an observer");
 	}
 	if (endpoint) {
 		observer->is_given = true;
@@ -44,7 +48,7 @@ MP_EXPORT int mp_observe_open(const char *endpoint, mp_observer **ret_observer)
 	}
 	if (observe_find(observer) < 0) {
 		mp_observe_close(observer);
-		return -ENOMEM;
+		return explain(-ENOMEM, "no memory for the list of segments");
 	}
 	*ret_observer = observer;
 	return 0;
@@ -69,9 +73,10 @@ MP_EXPORT int mp_observe_refresh(mp_observer *observer)
 	int result;
 
 	if (!observer)
-		return -EINVAL;
+		return explain(-EINVAL, "mp_observe_refresh needs an observer, not NULL");
 	result = observe_find(observer);
-	return result < 0 ? result : (int)observer->segment_count;
+	return result < 0 ? explain(result, "no memory for the list of segments")
+			  : (int)observer->segment_count;
 }
 
 MP_EXPORT int mp_observe_endpoint(mp_observer *observer, struct mp_endpoint_info *ret_info)
@@ -79,18 +84,26 @@ MP_EXPORT int mp_observe_endpoint(mp_observer *observer, struct mp_endpoint_info
 	uint64_t now = (uint64_t)clock_now_ns();
 
 	if (!observer || !ret_info)
-		return -EINVAL;
+		return explain(-EINVAL, "mp_observe_endpoint needs an observer and ret_info");
 	*ret_info = observer->info;
 	if (observer->mpd_started_ns && observer->mpd_started_ns < now)
 		ret_info->mpd_age_ns = (int64_t)(now - observer->mpd_started_ns);
 	return 0;
 }
 
+static int refuse_index(const mp_observer *observer, unsigned index)
+{
+	if (!observer || index < observer->segment_count)
+		return explain(-EINVAL, "an observer and a place for what is found are needed");
+	return explain(-EINVAL, "the observer has %u segments, none with the index %u",
+		       observer->segment_count, index);
+}
+
 MP_EXPORT int mp_observe_name(mp_observer *observer, unsigned index,
 			      char ret_name[MP_OBSERVE_NAME])
 {
 	if (!observer || !ret_name || index >= observer->segment_count)
-		return -EINVAL;
+		return refuse_index(observer, index);
 	observe_text(ret_name, MP_OBSERVE_NAME, observer->segments[index].name, NAME_BYTES);
 	return 0;
 }
@@ -356,14 +369,16 @@ MP_EXPORT int mp_observe_snapshot(mp_observer *observer, unsigned index,
 	int result = 0;
 
 	if (!observer || !ret_snapshot || index >= observer->segment_count)
-		return -EINVAL;
+		return refuse_index(observer, index);
 	segment = &observer->segments[index];
 	if (segment->fd < 0)
-		return segment->error;
+		return explain(segment->error, "segment '%.*s' cannot be read",
+			       NAME_BYTES - 1, segment->name);
 	for (unsigned try = 0; try < SNAPSHOT_TRIES && result == 0; try++)
 		result = take_snapshot(segment);
 	if (result < 0)
-		return result;
+		return explain(result, "segment '%.*s' cannot be copied just now", NAME_BYTES - 1,
+			       segment->name);
 	*ret_snapshot = &segment->snapshot;
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include "client.h"
 #include "clock.h"
 #include "explain.h"
+#include "opts.h"
 #include "seg.h"
 
 #include <libshm/process.h>
@@ -194,14 +195,28 @@ static int fork_child(mp_segment *segment, struct mp_process *process, int (*fn)
 	return error;
 }
 
+static int check_start(struct opts_of what, const mp_segment *segment,
+		       const struct mp_process_opts *opts, bool has_fn)
+{
+	int error = opts_check_handles(what, segment, "fn", has_fn ? segment : NULL);
+
+	if (error == 0 && opts)
+		error = opts_check_flags(what, opts->flags, 0, "none");
+	if (error == 0 && opts)
+		error = opts_check_reserved(what, opts->reserved0, opts->reserved,
+					    ARRAY_LEN(opts->reserved));
+	return error;
+}
+
 int mp_process_start(mp_segment *segment, const struct mp_process_opts *opts,
 		     int (*fn)(void *arg), void *arg, mp_process **ret_process)
 {
 	struct mp_process *process;
-	int error;
+	int error = check_start((struct opts_of){ "process", opts ? opts->name : NULL }, segment,
+				opts, fn != NULL);
 
-	if (!segment || !fn)
-		return explain(-EINVAL, "a child needs a segment and a function");
+	if (error < 0)
+		return error;
 	reap_orphans();
 	process = calloc(1, sizeof *process);
 	if (!process)
@@ -265,7 +280,8 @@ int mp_process_join(mp_process *process, int64_t timeout)
 
 	while (!has_ended(process)) {
 		if (timeout <= 0)
-			return explain_plain(-EAGAIN, "the process is still running");
+			return explain_later(-EAGAIN, "process", process->name,
+					     "it is still running");
 		if (result < 0)
 			return explain(result, "process '%s' (%d) is still running", process->name,
 				       (int)process->pid);
@@ -278,10 +294,15 @@ int mp_process_join(mp_process *process, int64_t timeout)
 
 int mp_process_exitcode(mp_process *process, int *ret_exitcode)
 {
+	if (!ret_exitcode)
+		return explain_later(-EINVAL, "process", process->name,
+				     "ret_exitcode must not be NULL");
 	if (!has_ended(process))
-		return explain_plain(-EBUSY, "the process is still running");
+		return explain_later(-EBUSY, "process", process->name,
+				     "it is still running; join it first");
 	if (process->is_unknown)
-		return explain_plain(-ECHILD, "the process was reaped by somebody else");
+		return explain_later(-ECHILD, "process", process->name,
+				     "it was reaped by somebody else, its code is lost");
 	*ret_exitcode = process->exitcode;
 	return 0;
 }
@@ -322,7 +343,9 @@ int mp_process_pid(const mp_process *process)
 
 int mp_process_fd(const mp_process *process)
 {
-	return process->pidfd >= 0 ? process->pidfd : -ENOSYS;
+	return process->pidfd >= 0 ? process->pidfd
+				   : explain_later(-ENOSYS, "process", process->name,
+						   "the kernel gave no pidfd; join it instead");
 }
 
 const char *mp_process_name(const mp_process *process)

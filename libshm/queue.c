@@ -13,44 +13,45 @@
 #include <limits.h>
 #include <string.h>
 
-static int explain_queue(struct mp_queue *queue, int error, const char *what)
+int queue_explain(struct mp_queue *queue, int error, const char *what)
 {
-	if (error == -EAGAIN)
-		return explain_plain(error, what);
-	return explain(error, "queue '%s': %s",
-		       object_name(&queue->handle), what);
+	return explain_later(error, "queue", object_raw_name(&queue->handle), what);
 }
 
-static cold int put_failed(struct mp_queue *queue, int error)
+int queue_put_failed(struct mp_queue *queue, int error)
 {
 	switch (error) {
 	case -EAGAIN:
 	case -ETIMEDOUT:
-		return explain_queue(queue, error, "it is full; wait longer or add getters");
+		return queue_explain(queue, error, "it is full; wait longer or add getters");
 	case -EPIPE:
-		return explain_queue(queue, error,
+		return queue_explain(queue, error,
 				     "its input was closed, no more messages can be put");
 	case -ENOSPC:
-		return explain_queue(queue, error, "the segment has no memory for the message");
+		return queue_explain(queue, error, "the segment has no memory for the message");
+	case -EBADMSG:
+		return queue_explain(queue, error, "its shared data is corrupt");
 	default:
-		return explain_queue(queue, error, "the message could not be put");
+		return queue_explain(queue, error, wait_trouble(error));
 	}
 }
 
-static cold int get_failed(struct mp_queue *queue, int error)
+int queue_get_failed(struct mp_queue *queue, int error)
 {
 	switch (error) {
 	case -EAGAIN:
 	case -ETIMEDOUT:
-		return explain_queue(queue, error, "no message came; is a putter alive?");
+		return queue_explain(queue, error, "no message came; is a putter alive?");
 	case -EPIPE:
-		return explain_queue(queue, error, "its input was closed and it is drained");
+		return queue_explain(queue, error, "its input was closed and it is drained");
+	case -EBADMSG:
+		return queue_explain(queue, error, "its shared data is corrupt");
 	case -EMSGSIZE:
-		return explain_queue(queue, error,
+		return queue_explain(queue, error,
 				     "the next message is larger than the buffer; it stays, "
 				     "mp_queue_get_info tells its length");
 	default:
-		return explain_queue(queue, error, "no message could be taken");
+		return queue_explain(queue, error, wait_trouble(error));
 	}
 }
 
@@ -78,12 +79,12 @@ static noinline_ int put_large(struct mp_queue *queue, struct self *me, const vo
 	int result = arena_alloc(seg, &me->cache, me->client, len, &reference, &block);
 
 	if (result < 0)
-		return put_failed(queue, result);
+		return queue_put_failed(queue, result);
 	memcpy(block, data, len);
 	result = queue_claim_place(queue, me, timeout, &place);
 	if (result < 0) {
 		arena_free(seg, &me->cache, me->client, reference);
-		return put_failed(queue, result);
+		return queue_put_failed(queue, result);
 	}
 	queue_put_block(queue, me, &place, reference, len);
 	return 0;
@@ -96,9 +97,9 @@ int mp_queue_put(mp_queue *queue, const void *data, size_t len, int64_t timeout)
 	int result = self_get(queue->ring.seg, &me);
 
 	if (unlikely(result < 0))
-		return explain_queue(queue, result, "this thread cannot take part");
+		return result;
 	if (unlikely(!data && len > 0))
-		return explain_queue(queue, -EINVAL, "no data was given");
+		return queue_explain(queue, -EINVAL, "no data was given");
 	if (unlikely(len > INLINE_BYTES || (queue->message_bytes && len > queue->message_bytes))) {
 		result = queue_check_len(queue, len);
 		return result < 0 || len <= INLINE_BYTES
@@ -107,7 +108,7 @@ int mp_queue_put(mp_queue *queue, const void *data, size_t len, int64_t timeout)
 	}
 	result = queue_claim_place(queue, me, timeout, &place);
 	if (unlikely(result < 0))
-		return put_failed(queue, result);
+		return queue_put_failed(queue, result);
 	queue_put_inline(queue, me, &place, data, len);
 	return 0;
 }
@@ -129,11 +130,11 @@ static inline int get(struct mp_queue *queue, void *buf, size_t cap, int64_t tim
 	int result = self_get(queue->ring.seg, &me);
 
 	if (unlikely(result < 0))
-		return explain_queue(queue, result, "this thread cannot take part");
+		return result;
 	ret_taken->meta = 0;
 	result = queue_take(queue, me, cap, timeout, ret_taken);
 	if (unlikely(result < 0))
-		return get_failed(queue, result);
+		return queue_get_failed(queue, result);
 	data = queue_payload(queue, ret_taken, &len);
 	if (unlikely(len > cap))
 		data = NULL; /* cannot be, but what we copy is decided here */
@@ -145,7 +146,7 @@ static inline int get(struct mp_queue *queue, void *buf, size_t cap, int64_t tim
 	}
 	queue_finish(queue, me, ret_taken);
 	return likely(data != NULL) ? (int)len
-				    : explain_queue(queue, -EBADMSG, "a message was corrupt");
+				    : queue_explain(queue, -EBADMSG, "a message was corrupt");
 }
 
 int mp_queue_get(mp_queue *queue, void *buf, size_t cap, int64_t timeout)
@@ -159,8 +160,11 @@ int mp_queue_get_info(mp_queue *queue, void *buf, size_t cap, int64_t timeout,
 		      struct mp_message_info *ret_info)
 {
 	struct taken taken;
-	int result = get(queue, buf, buf ? cap : 0, timeout, &taken);
+	int result;
 
+	if (unlikely(!ret_info))
+		return queue_explain(queue, -EINVAL, "ret_info must not be NULL");
+	result = get(queue, buf, buf ? cap : 0, timeout, &taken);
 	if (result >= 0)
 		fill_info(&taken, ret_info);
 	else if (result == -EMSGSIZE)
@@ -175,7 +179,7 @@ int mp_queue_close_input(mp_queue *queue)
 	int error = self_get(queue->ring.seg, &me);
 
 	if (error < 0)
-		return explain_queue(queue, error, "this thread cannot take part");
+		return error;
 	/* Each closer wakes: the first may be stopped before it did. */
 	swap_seqcst(&shared->closed, 1);
 	wait_wake_all(queue->ring.seg, me, &shared->readable);

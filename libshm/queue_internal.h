@@ -119,6 +119,12 @@ bool queue_finish(struct mp_queue *queue, struct self *me, struct taken *taken);
 /* A lease of ours ended: on a closed queue others may be waiting for exactly that. */
 void queue_lease_ended(struct mp_queue *queue, struct self *me);
 
+/* Leave a sentence about the queue, `what` being constant; returns the error. */
+int queue_explain(struct mp_queue *queue, int error, const char *what);
+/* The same for what stopped a put (get). */
+int queue_put_failed(struct mp_queue *queue, int error) cold;
+int queue_get_failed(struct mp_queue *queue, int error) cold;
+
 /* 0 or -EMSGSIZE: can the queue carry a message of that length? */
 int queue_check_len(struct mp_queue *queue, size_t len);
 

@@ -15,6 +15,7 @@
 #include "arena.h"
 #include "explain.h"
 #include "object.h"
+#include "opts.h"
 #include "shmref.h"
 #include "sweep.h"
 
@@ -24,9 +25,29 @@
 
 #define CAPACITY_DEFAULT 1024
 
+/* What a queue is made from, and its name for sentences. */
+struct queue_wish {
+	const struct mp_queue_opts *opts;
+	const char *name;
+};
+
+static int explain_no_room(struct seg *seg, int error, const struct queue_wish *wish,
+			   uint32_t capacity)
+{
+	struct arena_usage usage;
+
+	arena_measure(seg, &usage);
+	return explain(error == -EMSGSIZE ? -ENOSPC : error,
+		       "queue '%s' of %u messages needs %llu bytes in one piece, segment '%s' has "
+		       "%llu free; make the queue smaller or the segment larger",
+		       wish->name ? wish->name : "(anonymous)", capacity,
+		       (unsigned long long)capacity * sizeof(struct shm_cell), seg->name,
+		       (unsigned long long)usage.free_bytes);
+}
+
 static int make_queue(struct seg *seg, struct self *me, void *object, const void *opts)
 {
-	const struct mp_queue_opts *wish = opts;
+	const struct mp_queue_opts *wish = ((const struct queue_wish *)opts)->opts;
 	uint32_t capacity = wish->capacity ? wish->capacity : CAPACITY_DEFAULT;
 	struct shm_queue *shared = object;
 	uint64_t reference;
@@ -35,7 +56,7 @@ static int make_queue(struct seg *seg, struct self *me, void *object, const void
 				&reference, &cells);
 
 	if (error < 0)
-		return error;
+		return explain_no_room(seg, error, opts, capacity);
 	memset(cells, 0, capacity * sizeof(struct shm_cell)); /* EMPTY of lap 0 */
 	store_relaxed(&shared->capacity, capacity);
 	store_relaxed(&shared->message_bytes, wish->message_bytes);
@@ -46,7 +67,7 @@ static int make_queue(struct seg *seg, struct self *me, void *object, const void
 static bool queue_fits(const void *object, const void *opts)
 {
 	struct shm_queue *shared = (struct shm_queue *)object;
-	const struct mp_queue_opts *wish = opts;
+	const struct mp_queue_opts *wish = ((const struct queue_wish *)opts)->opts;
 
 	return (!wish->capacity || wish->capacity == load_relaxed(&shared->capacity)) &&
 	       (!wish->message_bytes ||
@@ -250,12 +271,14 @@ static int make_handle(const struct object_handle *handle, mp_queue **ret_queue)
 
 	if (!queue) {
 		drop_handle(handle);
-		return explain(-ENOMEM, "no memory for a handle");
+		return explain(-ENOMEM, "no memory for a handle of queue '%s'",
+			       object_name(handle));
 	}
 	if (!ring_from_object(handle->seg, handle->object, &queue->ring)) {
+		explain(-EBADMSG, "the references of queue '%s' are corrupt", object_name(handle));
 		drop_handle(handle);
 		free(queue);
-		return explain(-EBADMSG, "the queue's references are corrupt");
+		return -EBADMSG;
 	}
 	queue->handle = *handle;
 	queue->message_bytes = load_relaxed(&queue->ring.shared->message_bytes);
@@ -263,24 +286,39 @@ static int make_handle(const struct object_handle *handle, mp_queue **ret_queue)
 	return 0;
 }
 
+static int check_opts(const char *name, const struct mp_queue_opts *opts)
+{
+	struct opts_of what = { "queue", name };
+	int error = opts_check_flags(what, opts->flags, MP_EXISTING | MP_EXCLUSIVE,
+				     "MP_EXISTING MP_EXCLUSIVE");
+
+	if (error == 0)
+		error = opts_check_reserved(what, opts->reserved0, opts->reserved,
+					    ARRAY_LEN(opts->reserved));
+	if (error == 0 && opts->capacity > QUEUE_CAPACITY_MAX)
+		error = explain(-EINVAL, "queue '%s': opts.capacity is %u, at most %u",
+				opts_name(what), opts->capacity, QUEUE_CAPACITY_MAX);
+	return error;
+}
+
 int mp_queue_open(mp_segment *segment, const char *name, const struct mp_queue_opts *opts,
 		  mp_queue **ret_queue)
 {
 	static const struct mp_queue_opts defaults;
-	const struct mp_queue_opts *wish = opts ? opts : &defaults;
+	struct queue_wish wish = { opts ? opts : &defaults, name };
 	struct object_request request = { .name = name,
-					  .flags = wish->flags,
+					  .flags = wish.opts->flags,
 					  .type = &queue_type,
 					  .bytes = sizeof(struct shm_queue),
 					  .fits = queue_fits,
 					  .make = make_queue,
-					  .opts = wish };
+					  .opts = &wish };
 	struct object_handle handle;
-	int error;
+	int error = opts_check_handles((struct opts_of){ "queue", name }, segment, "ret_queue",
+				       ret_queue);
 
-	if (wish->capacity > QUEUE_CAPACITY_MAX)
-		return explain(-EINVAL, "a queue holds at most %u messages, not %u",
-			       QUEUE_CAPACITY_MAX, wish->capacity);
+	if (error < 0 || (error = check_opts(name, wish.opts)) < 0)
+		return error;
 	error = object_open(object_seg(segment), &request, &handle);
 	return error < 0 ? error : make_handle(&handle, ret_queue);
 }
@@ -288,8 +326,12 @@ int mp_queue_open(mp_segment *segment, const char *name, const struct mp_queue_o
 int mp_queue_from_id(mp_segment *segment, uint64_t id, mp_queue **ret_queue)
 {
 	struct object_handle handle;
-	int error = object_from_id(object_seg(segment), id, &queue_type, &handle);
+	int error = opts_check_handles((struct opts_of){ "queue", "(by id)" }, segment,
+				       "ret_queue", ret_queue);
 
+	if (error < 0)
+		return error;
+	error = object_from_id(object_seg(segment), id, &queue_type, &handle);
 	return error < 0 ? error : make_handle(&handle, ret_queue);
 }
 
@@ -311,7 +353,9 @@ mp_queue *mp_queue_close(mp_queue *queue)
 
 int mp_queue_unlink(mp_segment *segment, const char *name)
 {
-	return object_unlink(object_seg(segment), name, &queue_type);
+	int error = opts_check_handles((struct opts_of){ "queue", name }, segment, "name", name);
+
+	return error < 0 ? error : object_unlink(object_seg(segment), name, &queue_type);
 }
 
 uint64_t mp_queue_id(const mp_queue *queue)

@@ -35,14 +35,16 @@ int mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout, struct mp_slo
 	void *data;
 	int result = self_get(queue->ring.seg, &me);
 
+	if (!ret_slot)
+		return queue_explain(queue, -EINVAL, "ret_slot must not be NULL");
 	if (result < 0 || (result = queue_check_len(queue, len)) < 0)
 		return result;
 	if (load_relaxed(&queue->ring.shared->closed))
-		return explain_plain(-EPIPE, "the queue's input was closed");
+		return queue_put_failed(queue, -EPIPE);
 	result = arena_alloc(queue->ring.seg, &me->cache, me->client, len ? len : 1, &reference,
 			     &data);
 	if (result < 0)
-		return explain(result, "no memory for a message of %zu bytes", len);
+		return queue_put_failed(queue, result);
 	*ret_slot = (struct mp_slot){ .data = data, .len = len };
 	ret_slot->private_[SLOT_KIND] = kind_of(queue, KIND_RESERVED);
 	ret_slot->private_[SLOT_REFERENCE] = reference;
@@ -74,13 +76,14 @@ int mp_queue_commit(mp_queue *queue, struct mp_slot *slot)
 	if (result < 0 || (result = check_reserved(queue, me, slot)) < 0)
 		return result;
 	if (len > slot->private_[SLOT_LEN])
-		return explain(-EINVAL, "slot->len is %zu, but only %llu bytes were reserved; the "
-					"slot stays: make it smaller, or abandon and reserve more",
-			       len, (unsigned long long)slot->private_[SLOT_LEN]);
+		return explain(-EINVAL, "slot->len is %zu, but only %llu bytes were reserved on "
+					"queue '%s'; the slot stays: make it smaller, or abandon "
+					"and reserve more",
+			       len, (unsigned long long)slot->private_[SLOT_LEN],
+			       object_name(&queue->handle));
 	result = queue_claim_place(queue, me, (int64_t)slot->private_[SLOT_TIMEOUT], &place);
 	if (result < 0)
-		return explain_plain(result,
-				     "the reserved message could not be put; the slot stays");
+		return queue_put_failed(queue, result); /* the slot stays */
 	queue_put_block(queue, me, &place, reference, len);
 	*slot = (struct mp_slot){ .id = place.position };
 	return 0;
@@ -96,7 +99,7 @@ int mp_queue_abandon(mp_queue *queue, struct mp_slot *slot)
 	result = arena_free(queue->ring.seg, &me->cache, me->client,
 			    slot->private_[SLOT_REFERENCE]);
 	*slot = (struct mp_slot){ .id = 0 };
-	return result;
+	return result < 0 ? queue_explain(queue, result, "the reserved block is corrupt") : 0;
 }
 
 /* Out of the cell, into a record: the cell's EMPTY is the commit (queue_lease.c has the table). */
@@ -141,11 +144,13 @@ int mp_queue_claim(mp_queue *queue, int64_t timeout, struct mp_slot *ret_slot)
 	void *data;
 	int result = self_get(queue->ring.seg, &me);
 
+	if (!ret_slot)
+		return queue_explain(queue, -EINVAL, "ret_slot must not be NULL");
 	if (result < 0)
-		return explain(result, "this thread cannot take part");
+		return result;
 	result = queue_take(queue, me, SIZE_MAX, timeout, &taken);
 	if (result < 0)
-		return explain_plain(result, "no message could be claimed");
+		return queue_get_failed(queue, result);
 	if (taken.cell && (result = move_to_lease(queue, me, &taken)) < 0) {
 		queue_put_back(queue, me, &taken);
 		return explain(result, "queue '%s' has no room for another lease; ack some",
@@ -158,7 +163,7 @@ int mp_queue_claim(mp_queue *queue, int64_t timeout, struct mp_slot *ret_slot)
 	data = queue_payload(queue, &taken, &len);
 	if (!data) {
 		queue_finish(queue, me, &taken);
-		return explain(-EBADMSG, "a message was corrupt");
+		return queue_explain(queue, -EBADMSG, "a message was corrupt");
 	}
 	fill_slot(queue, &taken, data, len, ret_slot);
 	return 0;
@@ -190,7 +195,7 @@ int mp_queue_ack(mp_queue *queue, struct mp_slot *slot)
 	if (result < 0 || (result = find_claimed(queue, me, slot, &taken)) < 0)
 		return result;
 	if (!queue_finish(queue, me, &taken))
-		return explain(-EINVAL, "the message was already done");
+		return queue_explain(queue, -EINVAL, "the message was already done");
 	slot->private_[SLOT_KIND] = KIND_NONE;
 	slot->data = NULL;
 	return 0;

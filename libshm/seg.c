@@ -25,7 +25,6 @@
 #include <unistd.h>
 
 #define SIZE_DEFAULT (UINT64_C(1) << 30)
-#define SIZE_MAX_BYTES (UINT64_C(1) << 38) /* a reference holds offset / 64 in 32 bits */
 #define CLIENTS_DEFAULT 256
 #define THREADS_DEFAULT 512
 #define OBJECTS_DEFAULT 1024
@@ -76,7 +75,7 @@ static int plan(uint64_t size_bytes, uint32_t clients, uint32_t threads, uint32_
 	uint64_t cursor = HEADER_BYTES;
 	int r;
 
-	if (size_bytes > SIZE_MAX_BYTES || size_bytes % GRANULE_BYTES || clients < CLIENTS_MIN ||
+	if (size_bytes > SEG_BYTES_MAX || size_bytes % GRANULE_BYTES || clients < CLIENTS_MIN ||
 	    clients > CLIENTS_MAX || threads < THREADS_MIN || threads > THREADS_MAX ||
 	    objects == 0 || objects > OBJECTS_MAX || objects % 64)
 		return -EINVAL;
@@ -97,7 +96,7 @@ static int plan(uint64_t size_bytes, uint32_t clients, uint32_t threads, uint32_
 int seg_plan(uint64_t size_bytes, uint32_t max_clients, uint32_t max_threads,
 	     struct seg_geometry *ret_geometry)
 {
-	if (size_bytes > SIZE_MAX_BYTES)
+	if (size_bytes > SEG_BYTES_MAX)
 		return -EINVAL;
 	return plan(size_bytes ? align_up(size_bytes, GRANULE_BYTES) : SIZE_DEFAULT,
 		    max_clients ? max_clients : CLIENTS_DEFAULT,

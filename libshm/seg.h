@@ -15,6 +15,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#define SEG_BYTES_MAX (UINT64_C(1) << 38) /* a reference holds offset / 64 in 32 bits */
+
 struct self_node;
 struct seg;
 

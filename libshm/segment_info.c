@@ -4,6 +4,7 @@
  */
 #include "arena.h"
 #include "client.h"
+#include "explain.h"
 #include "probe.h"
 #include "slot.h"
 
@@ -46,8 +47,10 @@ int mp_segment_info(mp_segment *segment, struct mp_segment_info *ret_info)
 	struct seg *seg;
 
 	if (!segment)
-		return -EINVAL;
+		return explain(-EINVAL, "mp_segment_info needs a segment, not NULL");
 	seg = segment->seg;
+	if (!ret_info)
+		return explain(-EINVAL, "segment '%s': ret_info must not be NULL", seg->name);
 	arena_measure(seg, &usage);
 	snprintf(info.name, sizeof info.name, "%s", seg->name);
 	info.size_bytes = seg->size;

@@ -8,6 +8,7 @@
  */
 #include "self.h"
 
+#include "explain.h"
 #include "probe.h"
 #include "slot.h"
 
@@ -143,16 +144,40 @@ void self_drop_inherited(struct seg *seg)
 	}
 }
 
+/* No place for this thread, or for what stands for its process in plain locks. */
+static cold int refuse(const struct seg *seg, int error)
+{
+	uint32_t most = seg->at.max_threads - SLOT_FIRST;
+
+	if (error == -ENOSPC && load_relaxed(&seg->header->threads_live) >= most)
+		return explain(error,
+			       "segment '%s' takes %u threads at once and has them (max_sleepers "
+			       "%u, less %u); end some, or make it with more",
+			       seg->name, most, seg->at.max_threads, SLOT_FIRST);
+	return explain(error, "this thread cannot take part in segment '%s', there is no memory",
+		       seg->name);
+}
+
+static int explain_stale(const struct seg *seg)
+{
+	return explain(-ESTALE,
+		       "an object of segment '%s' was freed between the fork and this child's "
+		       "first call; close the segment here and open it anew",
+		       seg->name);
+}
+
 static int join_if_forked(struct seg *seg)
 {
 	uint64_t epoch = self_fork_epoch();
 	int result = 0;
 
 	if (likely(load_acquire(&seg->fork_epoch) == epoch))
-		return seg->is_stale ? -ESTALE : 0;
+		return seg->is_stale ? explain_stale(seg) : 0;
 	pthread_mutex_lock(&fork_mutex);
 	if (load_relaxed(&seg->fork_epoch) != epoch)
-		result = seg->hooks ? seg->hooks->join_after_fork(seg) : -EPERM;
+		result = seg->hooks ? seg->hooks->join_after_fork(seg)
+				    : explain(-EPERM, "segment '%s' does not outlive a fork",
+					      seg->name);
 	pthread_mutex_unlock(&fork_mutex);
 	return result;
 }
@@ -227,7 +252,7 @@ static int make(struct seg *seg, struct self **ret_self)
 		if (self)
 			munmap(self, SELF_BYTES);
 		free(node);
-		return error;
+		return refuse(seg, error);
 	}
 	enlist(seg, self, node);
 	*ret_self = self;
@@ -266,9 +291,10 @@ int self_anchor(struct seg *seg, uint64_t *ret_who)
 	if (error == 0)
 		store_release(&seg->anchor, who);
 	pthread_mutex_unlock(&seg->mutex);
-	if (error == 0)
-		*ret_who = who;
-	return error;
+	if (error < 0)
+		return refuse(seg, error);
+	*ret_who = who;
+	return 0;
 }
 
 int self_park(struct self *me)

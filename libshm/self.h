@@ -44,7 +44,8 @@ extern _Thread_local struct self *self_latest tls_fast;
 int self_find(struct seg *seg, struct self **ret_self);
 
 /* This thread in `seg`; makes it a participant on its first use (a slot, no system call later).
- * 0, -ENOSPC (more threads than the segment has slots), -errno of attaching after a fork. */
+ * 0, -ENOSPC (more threads than the segment has slots), -errno of attaching after a fork; leaves a
+ * sentence. */
 static inline int self_get(struct seg *seg, struct self **ret_self)
 {
 	struct self *latest = self_latest;
@@ -67,7 +68,7 @@ void self_drop_inherited(struct seg *seg);
 
 /* The identity that stands for this whole process in the word of a plain lock, which any of its
  * threads may release: a thread slot without a thread, taken on first use, swept with the client.
- * 0 or -ENOSPC. After self_get. */
+ * 0 or -ENOSPC, with a sentence. After self_get. */
 int self_anchor(struct seg *seg, uint64_t *ret_who);
 
 /* This thread's park, made on its first sleep. 0 or -errno. */

@@ -217,6 +217,20 @@ int wait_until(struct self *me, struct wait_point *point, int64_t deadline_ns)
 	return result < 0 ? result : 0;
 }
 
+const char *wait_trouble(int error)
+{
+	switch (error) {
+	case -EINTR:
+		return "a signal ended the wait, nothing was done";
+	case -EINVAL:
+		return "MP_WAIT_ENGINE names no engine; set it to uring or futex, or unset it";
+	case -ENOMEM:
+		return "there is no memory for this thread's sleep";
+	default:
+		return "MP_WAIT_ENGINE asks for uring, which is refused here; unset it";
+	}
+}
+
 bool wait_ring(struct seg *seg, uint32_t thread)
 {
 	atom32 *bell = &seg->threads[thread].bell;

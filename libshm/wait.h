@@ -28,6 +28,9 @@ struct wait_point {
  * -ETIMEDOUT, -EINTR: a wake that was spent on this thread has been handed on. */
 int wait_until(struct self *me, struct wait_point *point, int64_t deadline_ns);
 
+/* What any other error of wait_until() means and what to do, for a sentence. */
+const char *wait_trouble(int error);
+
 /* After a seq_cst publish: ring the one who waited longest. */
 void wait_wake_one_slow(struct seg *seg, struct self *me, struct shm_waiters *set);
 void wait_wake_all(struct seg *seg, struct self *me, struct shm_waiters *set);

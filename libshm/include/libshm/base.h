@@ -3,7 +3,9 @@
  * The grammar of every call: time, flags, errors.
  *
  * Functions return int: < 0 is -errno and nothing happened, >= 0 is success. errno is never
- * touched. Out-parameters come last, are called ret_*, and stay untouched on failure.
+ * touched. Out-parameters come last, are called ret_*, and stay untouched on failure; one that is
+ * NULL is -EINVAL unless its call says that it may be. Unknown flags and reserved fields that are
+ * not zero are -EINVAL.
  *
  * A thread becomes part of a segment with its first call on it, a forked child with its own first
  * call; that one call may also fail with -ENOSPC (no slot left), -ENOMEM or -ESTALE (what the child
@@ -43,7 +45,7 @@ enum mp_open_flags {
 	MP_KEEP = 4,         /* segments: outlives its clients until it is unlinked */
 	MP_INTERRUPTIBLE = 8, /* segments: a signal ends a wait with -EINTR */
 	MP_NO_SPAWN = 16,    /* segments: never start an mpd: -ECONNREFUSED */
-	MP_READ_ONLY = 32    /* segments: reserved */
+	MP_READ_ONLY = 32    /* segments: not in this version, -ENOTSUP */
 };
 
 /* From acquire: you hold it, and the previous holder died holding it. */
@@ -62,7 +64,8 @@ enum mp_open_flags {
 const char *mp_strerror(int error);
 
 /* This thread's last failure as one sentence: the object, its owner, what to do; never NULL, kept
- * until this thread's next failure. The library owns the text.
+ * until this thread's next failure. One printable line: control characters of names are shown as
+ * \xNN. The library owns the text.
  *
  * Blocks:  never.
  * Threads: any; each has its own.

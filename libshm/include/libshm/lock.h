@@ -95,7 +95,7 @@ MP_MUST_USE int mp_lock_from_id(mp_segment *segment, uint64_t id, mp_lock **ret_
  * Blocks:  until it is free or timeout; MP_NOW never blocks. Fast path: no system call.
  * Threads: any thread of any attached process, at once.
  * Crash:   a holder that dies is reported to the next; a waiter that dies leaves nothing.
- * Errors:  -EAGAIN -ETIMEDOUT -EDEADLK -ENOTRECOVERABLE -EINTR -ENOSPC
+ * Errors:  -EAGAIN -ETIMEDOUT -EDEADLK -ENOTRECOVERABLE -EINTR -EINVAL -ENOSPC
  */
 MP_MUST_USE int mp_lock_acquire(mp_lock *lock, int64_t timeout);
 
@@ -113,7 +113,7 @@ MP_MUST_USE int mp_lock_release(mp_lock *lock);
  * Blocks:  never.
  * Threads: any.
  * Crash:   a dead holder is named until the lock was recovered.
- * Errors:  -ENOENT (nobody holds it)
+ * Errors:  -ENOENT (nobody holds it) -EINVAL
  */
 MP_MUST_USE int mp_lock_owner(mp_lock *lock, struct mp_who *ret_who);
 

@@ -47,7 +47,7 @@ MP_MUST_USE int mp_process_join(mp_process *process, int64_t timeout);
  * Blocks:  never.
  * Threads: any.
  * Crash:   -
- * Errors:  -EBUSY (still running) -ECHILD
+ * Errors:  -EBUSY (still running) -ECHILD -EINVAL
  */
 MP_MUST_USE int mp_process_exitcode(mp_process *process, int *ret_exitcode);
 

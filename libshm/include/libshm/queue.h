@@ -156,7 +156,7 @@ MP_MUST_USE int mp_queue_abandon(mp_queue *queue, struct mp_slot *slot);
  * Blocks:  until a message or timeout; MP_NOW never blocks. Fast path: no system call.
  * Threads: any thread of any attached process, at once; another thread may ack.
  * Crash:   a holder that dies gives the message back, flagged MP_REDELIVERED.
- * Errors:  -EAGAIN -ETIMEDOUT -EPIPE -ENOSPC -EINTR -EBADMSG
+ * Errors:  -EAGAIN -ETIMEDOUT -EPIPE -ENOSPC -EINTR -EINVAL -EBADMSG
  */
 MP_MUST_USE int mp_queue_claim(mp_queue *queue, int64_t timeout, struct mp_slot *ret_slot);
 

@@ -17,9 +17,12 @@ typedef struct mp_segment mp_segment;
 
 struct mp_segment_opts {
 	uint64_t size_bytes;    /* largest size; 0: 1 GiB. Memory is committed as it is used. */
-	uint32_t max_sleepers;  /* threads that take part at once; 0: 512, the most; 2 are mpd's */
-	uint32_t max_clients;   /* processes attached at once; 0: 256, at most 1024; 2 are mpd's */
-	uint32_t mode;          /* permission bits; 0: 0600 */
+	/* Slots for threads that take part at once and for processes attached at once. Two of each
+	 * are taken: slot 0 means nobody, slot 1 is mpd's. So 4 leaves two to use; 3 is the least.
+	 * Each process that uses plain locks takes one more thread slot. */
+	uint32_t max_sleepers;  /* 0: 512, the most */
+	uint32_t max_clients;   /* 0: 256, at most 1024 */
+	uint32_t mode;          /* permission bits, at most 0777; 0: 0600 */
 	int32_t gid;            /* group of those bits; 0: the creator's */
 	uint32_t flags;         /* MP_EXISTING MP_EXCLUSIVE MP_KEEP MP_INTERRUPTIBLE MP_NO_SPAWN */
 	uint32_t reserved0;
@@ -42,14 +45,15 @@ struct mp_segment_info {
 };
 
 /* Attach to the segment `name`, or create it. Starts a private mpd when none answers (unless
- * MP_NO_SPAWN). One process that opens a name twice gets the same segment, counted. The segment
- * ends with its last client unless MP_KEEP. opts: NULL for defaults.
+ * MP_NO_SPAWN). One process that opens a name twice gets the same segment, counted; its first open
+ * decides about MP_INTERRUPTIBLE. The segment ends with its last client unless MP_KEEP. opts: NULL
+ * for defaults; size and limits that differ from what is there are -EPROTO.
  *
  * Blocks:  for the answer of mpd; at most 5 s when one has to be started.
  * Threads: any.
  * Crash:   a process that dies in it leaves nothing; a half-made segment is made anew by the next.
  * Errors:  -ECONNREFUSED -ENOENT -EEXIST -EINVAL -ENAMETOOLONG -EPERM -EPROTO -EDQUOT -ENOSPC
- *          -ENOMEM -EMFILE
+ *          -ENOMEM -EMFILE -ENOTSUP
  */
 MP_MUST_USE int mp_segment_open(const char *name, const struct mp_segment_opts *opts,
 				mp_segment **ret_segment);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See opts.h. A field that is not looked at today may mean something in a later version, so it is
+ * refused unless it is zero.
+ */
+#include "opts.h"
+
+#include "explain.h"
+
+#include <errno.h>
+
+const char *opts_name(struct opts_of what)
+{
+	return what.name ? what.name : "(anonymous)";
+}
+
+int opts_check_pointer(struct opts_of what, const char *field, const void *pointer)
+{
+	if (pointer)
+		return 0;
+	return explain(-EINVAL, "%s '%s': %s must not be NULL", what.kind, opts_name(what), field);
+}
+
+int opts_check_handles(struct opts_of what, const void *segment, const char *field,
+		       const void *pointer)
+{
+	int error = opts_check_pointer(what, "segment", segment);
+
+	return error < 0 ? error : opts_check_pointer(what, field, pointer);
+}
+
+int opts_check_flags(struct opts_of what, uint32_t flags, uint32_t known, const char *known_names)
+{
+	if (!(flags & ~known))
+		return 0;
+	return explain(-EINVAL, "%s '%s': opts.flags has %#x, which it does not take; it takes %s",
+		       what.kind, opts_name(what), flags & ~known, known_names);
+}
+
+int opts_check_reserved(struct opts_of what, uint32_t reserved0, const uint64_t *reserved,
+			unsigned count)
+{
+	if (reserved0)
+		return explain(-EINVAL, "%s '%s': opts.reserved0 is %u, it must be 0", what.kind,
+			       opts_name(what), reserved0);
+	for (unsigned i = 0; i < count; i++)
+		if (reserved[i])
+			return explain(-EINVAL, "%s '%s': opts.reserved[%u] is not 0; clear the "
+						"whole struct before you fill it",
+				       what.kind, opts_name(what), i);
+	return 0;
+}

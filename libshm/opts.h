@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What callers hand in, checked before anything is done. Knows: how flags, reserved fields and
+ * out-parameters are refused. Does not know: which ones a call takes.
+ */
+#ifndef LIBSHM_OPTS_H
+#define LIBSHM_OPTS_H
+
+#include <stdint.h>
+
+/* What is opened, for the sentence of a refusal. */
+struct opts_of {
+	const char *kind; /* "queue" */
+	const char *name; /* NULL: anonymous */
+};
+
+/* Each 0, or -EINVAL with a sentence that names the field. */
+int opts_check_pointer(struct opts_of what, const char *field, const void *pointer);
+/* The segment of a call, and one more pointer it needs. */
+int opts_check_handles(struct opts_of what, const void *segment, const char *field,
+		       const void *pointer);
+int opts_check_flags(struct opts_of what, uint32_t flags, uint32_t known, const char *known_names);
+int opts_check_reserved(struct opts_of what, uint32_t reserved0, const uint64_t *reserved,
+			unsigned count);
+
+/* The name in sentences. */
+const char *opts_name(struct opts_of what);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See segment_opts.h. mpd checks all of it again: whoever asks may be another program. Here it is
+ * checked for the sake of the sentence.
+ */
+#include "segment_opts.h"
+
+#include "bits.h"
+#include "explain.h"
+#include "opts.h"
+#include "slotword.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define FLAGS_KNOWN (MP_EXISTING | MP_EXCLUSIVE | MP_KEEP | MP_INTERRUPTIBLE | MP_NO_SPAWN)
+#define FLAGS_NAMES "MP_EXISTING MP_EXCLUSIVE MP_KEEP MP_INTERRUPTIBLE MP_NO_SPAWN"
+#define MODE_BITS 0777u
+
+int segment_check_name(const char *name)
+{
+	size_t length = name ? strlen(name) : 0;
+
+	if (length == 0)
+		return explain(-EINVAL, "a segment needs a name");
+	if (length >= NAME_BYTES)
+		return explain(-ENAMETOOLONG,
+			       "the segment's name '%.20s...' has %zu bytes, at most %d", name,
+			       length, NAME_BYTES - 1);
+	for (const char *c = name; *c; c++)
+		if (*c == '/' || (unsigned char)*c < ' ' || *c == 127)
+			return explain(-EINVAL, "the segment's name '%s' contains '/' or a control "
+						"character", name);
+	return 0;
+}
+
+static int check_count(const char *name, const char *field, uint32_t count, uint32_t most)
+{
+	if (count == 0 || (count > SLOT_FIRST && count <= most))
+		return 0;
+	return explain(-EINVAL,
+		       "segment '%s': opts.%s is %u, it must be from %u to %u (slot 0 means "
+		       "nobody, slot 1 is mpd's), or 0 for the default",
+		       name, field, count, SLOT_FIRST + 1, most);
+}
+
+static int check_size(const char *name, const struct mp_segment_opts *opts)
+{
+	uint64_t least = GRANULE_BYTES;
+	struct seg_geometry plan;
+
+	if (seg_plan(opts->size_bytes, opts->max_clients, opts->max_sleepers, &plan) == 0)
+		return 0;
+	if (opts->size_bytes > SEG_BYTES_MAX)
+		return explain(-EINVAL, "segment '%s': opts.size_bytes is %llu, at most %llu", name,
+			       (unsigned long long)opts->size_bytes,
+			       (unsigned long long)SEG_BYTES_MAX);
+	while (least < SEG_BYTES_MAX &&
+	       seg_plan(least, opts->max_clients, opts->max_sleepers, &plan) < 0)
+		least += GRANULE_BYTES;
+	return explain(-EINVAL,
+		       "segment '%s': opts.size_bytes is %llu, at least %llu with these "
+		       "max_clients and max_sleepers",
+		       name, (unsigned long long)opts->size_bytes, (unsigned long long)least);
+}
+
+static int check_rights(const char *name, const struct mp_segment_opts *opts)
+{
+	if (opts->mode & ~MODE_BITS)
+		return explain(-EINVAL, "segment '%s': opts.mode is %#o, only the bits 0777 count",
+			       name, opts->mode);
+	if (opts->gid < 0)
+		return explain(-EINVAL, "segment '%s': opts.gid is %d, no group has that number",
+			       name, opts->gid);
+	return 0;
+}
+
+int segment_check_opts(const char *name, const struct mp_segment_opts *opts)
+{
+	struct opts_of what = { "segment", name };
+	int error;
+
+	if (opts->flags & MP_READ_ONLY)
+		return explain(-ENOTSUP, "segment '%s': this version has no MP_READ_ONLY; use "
+					 "libshm/observe.h to look without changing", name);
+	error = opts_check_flags(what, opts->flags, FLAGS_KNOWN, FLAGS_NAMES);
+	if (error == 0)
+		error = opts_check_reserved(what, opts->reserved0, opts->reserved,
+					    ARRAY_LEN(opts->reserved));
+	if (error == 0)
+		error = check_count(name, "max_clients", opts->max_clients, CLIENTS_MAX);
+	if (error == 0)
+		error = check_count(name, "max_sleepers", opts->max_sleepers, THREADS_MAX);
+	if (error == 0)
+		error = check_size(name, opts);
+	return error < 0 ? error : check_rights(name, opts);
+}
+
+bool segment_is_of_shape(const struct seg *seg, const struct mp_segment_opts *opts)
+{
+	return (!opts->size_bytes || align_up(opts->size_bytes, GRANULE_BYTES) == seg->size) &&
+	       (!opts->max_clients || opts->max_clients == seg->at.max_clients) &&
+	       (!opts->max_sleepers || opts->max_sleepers == seg->at.max_threads);
+}
