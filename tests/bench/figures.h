@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is known of every row after all batches. Knows: rows, placements, which batch was best.
+ * Does not know: how it is measured or shown.
+ */
+#ifndef TESTS_BENCH_FIGURES_H
+#define TESTS_BENCH_FIGURES_H
+
+#include "probes.h"
+#include "stats.h"
+
+#define ROUNDS_MAX 64
+
+/* All of it from one batch, the one with the lowest median of the row: figures and ratios belong
+ * together. Only the median over the batches looks at the others. */
+struct figure {
+	struct stats best;
+	struct stats ratio[REFERENCES_MAX];
+	double ratios[ROUNDS_MAX]; /* of the medians, to the first reference */
+	uint32_t batches;
+};
+
+struct figure *figure_of(const struct row *row, enum placement placement);
+/* The row was measured in a batch of that placement. */
+void figure_file(const struct row *row, enum placement placement, const struct stats *stats,
+		 const struct stats ratio[REFERENCES_MAX]);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the machine can do at all. Knows: line, raw(n), the placement of the two CPUs. Does not
+ * know: the product.
+ *
+ * raw(n) up to 56 bytes: flag and bytes in one cache line. Above: the flag in a line of its own,
+ * the bytes in slots aligned to 64 that are used in turn where that is faster.
+ */
+#include "probes.h"
+
+#include <string.h>
+
+#define FLAG_BYTES 56
+/* Slots in turn for messages of this size pay: a line is not asked for while it still travels. */
+#define TURN_FROM 16384
+#define AREA_BYTES (UINT32_C(4) << 20)
+#define ONE_SLOT_FROM (UINT32_C(1) << 20)
+#define STOP UINT64_MAX
+#define RMW_PER_LAP 1000
+/* A round trip of a line against a locked addition at home: 40 to 70 between CPUs that share a
+ * cache, above 200 between those that do not, on two machines of different makers. */
+#define FAR_FROM 120
+
+struct side {
+	_Alignas(64) _Atomic uint64_t turn;
+	unsigned char bytes[FLAG_BYTES];
+	_Alignas(64) unsigned char area[AREA_BYTES];
+};
+
+static struct side *side; /* 0: there, 1: back */
+
+const char *const placement_names[PLACEMENTS] = { "near", "far", "disturbed" };
+
+static uint64_t wait_turn(struct side *from, uint64_t turn)
+{
+	uint64_t now;
+
+	do
+		now = atomic_load_explicit(&from->turn, memory_order_acquire);
+	while (now != turn && now != STOP);
+	return now;
+}
+
+static void give_turn(struct side *to, uint64_t turn)
+{
+	atomic_store_explicit(&to->turn, turn, memory_order_release);
+}
+
+static unsigned char *slot(struct side *of, size_t bytes, uint64_t turn)
+{
+	if (bytes <= FLAG_BYTES)
+		return of->bytes;
+	if (bytes < TURN_FROM || bytes >= ONE_SLOT_FROM)
+		return of->area;
+	return of->area + turn % (AREA_BYTES / bytes) * bytes;
+}
+
+static void begin(struct run *run)
+{
+	give_turn(&side[1], 0);
+	run_begin(run);
+}
+
+static void run_line(struct run *run)
+{
+	uint64_t turn = 0;
+
+	begin(run);
+	do {
+		give_turn(&side[0], ++turn);
+		wait_turn(&side[1], turn);
+	} while (run_lap(run, 1));
+	give_turn(&side[0], STOP);
+}
+
+static void echo_line(struct run *run)
+{
+	for (uint64_t turn = 1; wait_turn(&side[0], turn) != STOP; turn++)
+		give_turn(&side[1], turn);
+	give_turn(&side[0], 0);
+}
+
+static void run_raw(struct run *run)
+{
+	size_t bytes = run->row->bytes;
+	uint64_t turn = 0;
+
+	begin(run);
+	do {
+		memcpy(slot(&side[0], bytes, ++turn), run->buffer, bytes);
+		give_turn(&side[0], turn);
+		wait_turn(&side[1], turn);
+		memcpy(run->buffer, slot(&side[1], bytes, turn), bytes);
+	} while (run_lap(run, 1));
+	give_turn(&side[0], STOP);
+}
+
+static void echo_raw(struct run *run)
+{
+	size_t bytes = run->row->bytes;
+
+	for (uint64_t turn = 1; wait_turn(&side[0], turn) != STOP; turn++) {
+		memcpy(run->buffer, slot(&side[0], bytes, turn), bytes);
+		memcpy(slot(&side[1], bytes, turn), run->buffer, bytes);
+		give_turn(&side[1], turn);
+	}
+	give_turn(&side[0], 0);
+}
+
+static void run_rmw(struct run *run)
+{
+	_Atomic uint64_t word = 0;
+
+	run_begin(run);
+	do {
+		for (unsigned i = 0; i < RMW_PER_LAP; i++)
+			atomic_fetch_add(&word, 1);
+	} while (run_lap(run, RMW_PER_LAP));
+}
+
+const struct row probe_rmw = { .name = "rmw", .unit = "ns", .run = run_rmw };
+const struct row probe_line = { .name = "line", .unit = "ns", .run = run_line, .other = echo_line };
+
+#define RAW(label, size)                                                                           \
+	{ .name = "raw_" label, .unit = "ns", .bytes = (size), .run = run_raw, .other = echo_raw }
+
+static const struct row raws[] = {
+	RAW("8", 8),	    RAW("48", 48),	 RAW("64", 64),
+	RAW("1K", 1 << 10), RAW("64K", 1 << 16), RAW("1M", 1 << 20),
+};
+
+const struct row *probe_raw_at(unsigned index)
+{
+	return index < sizeof raws / sizeof raws[0] ? &raws[index] : NULL;
+}
+
+const struct row *probe_raw(size_t bytes)
+{
+	const struct row *raw;
+
+	for (unsigned i = 0; (raw = probe_raw_at(i)); i++)
+		if (raw->bytes == bytes)
+			return raw;
+	return NULL;
+}
+
+enum placement placement_of(double line_ns, double rmw_ns)
+{
+	if (!(line_ns > 0) || !(rmw_ns > 0))
+		return DISTURBED;
+	return line_ns < FAR_FROM * rmw_ns ? NEAR : FAR;
+}
+
+void probes_open(void)
+{
+	side = shared_pages(2 * sizeof *side);
+}
