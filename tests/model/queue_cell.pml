@@ -65,7 +65,7 @@ byte begun[PUTTERS + 1]; /* puts, by putter */
 byte copied, received; /* sets of messages */
 byte outstanding, next_fresh;
 byte workers = CLIENTS, putters = PUTTERS, recoverers = RECOVERERS;
-bool done;
+bool all_ended;
 
 #define message(putter, n) ((putter - 1) * PUTS + (n))
 
@@ -163,7 +163,7 @@ proctype getter(byte me)
 
 again:	do
 	:: atomic { putters == 0 && outstanding == 0 -> goto end }
-	:: atomic { !(putters == 0 && outstanding == 0) && !done };
+	:: atomic { !(putters == 0 && outstanding == 0) };
 		STEP(seen = rescan);
 		STEP(ok = (seen != rescan_done); seen = 0);
 		if
@@ -352,7 +352,7 @@ proctype verifier()
 			i++
 		:: else -> break
 		od;
-		done = true
+		all_ended = true
 	}
 }
 
@@ -373,5 +373,5 @@ init {
 }
 
 #ifdef LIVENESS
-ltl ends { <> done }
+ltl ends { <> all_ended }
 #endif
