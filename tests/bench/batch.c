@@ -4,8 +4,9 @@
  * know: what the rows do, how figures are shown.
  *
  * A host moves virtual CPUs about and lets others run on them. If the probes before and after
- * disagree, nothing in between is known to have had one machine: the batch is filed as disturbed,
- * no ratio of it is ever shown.
+ * disagree, nothing in between is known to have had one machine; if raw(n) is far from the best
+ * that it was in the same placement, somebody else had the machine all the time. Such a batch is
+ * filed as disturbed, no ratio of it is ever shown.
  */
 #include "batch.h"
 
@@ -13,14 +14,24 @@
 #include "partner.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BATCH_ROWS_MAX 32
 /* Probes that differ by more than this did not see the same machine. */
 #define APART_MAX 1.2
+/* A raw(n) so much slower than the best one was disturbed itself. */
+#define SLOW_MAX 1.3
 
 struct probes {
 	struct stats rmw, line, raw;
+};
+
+struct result {
+	enum placement placement;
+	struct probes probes; /* the middle of those before and after */
+	struct stats stats[BATCH_ROWS_MAX];
+	struct result *next;
 };
 
 unsigned batch_cut(const struct row *rows, unsigned count, struct batch *ret_batches, unsigned max)
@@ -83,73 +94,113 @@ static enum placement judge(const struct probes *before, const struct probes *af
 }
 
 /* The figures that the row's reference has in this batch. */
-static struct stats reference(const struct batch *batch, const struct probes *probes,
-			      const struct stats *stats, const char *name)
+static struct stats reference(const struct batch *batch, const struct result *result,
+			      const char *name)
 {
 	if (!name)
 		return stats_none();
 	if (strcmp(name, "raw") == 0)
-		return probes->raw;
+		return result->probes.raw;
 	if (strcmp(name, "line") == 0)
-		return probes->line;
+		return result->probes.line;
 	if (strcmp(name, "rmw") == 0)
-		return probes->rmw;
+		return result->probes.rmw;
 	for (unsigned i = 0; i < batch->count; i++)
 		if (strcmp(batch->rows[i].name, name) == 0)
-			return stats[i];
+			return result->stats[i];
 	bench_fail("a row names a reference that its batch does not have");
 }
 
-static void file_row(const struct batch *batch, const struct probes *probes,
-		     enum placement placement, const struct stats *stats, unsigned index)
+static void file_row(const struct batch *batch, const struct result *result, unsigned index)
 {
 	const struct row *row = &batch->rows[index];
 	struct stats ratio[REFERENCES_MAX];
 
 	for (unsigned i = 0; i < REFERENCES_MAX; i++) {
-		struct stats to = reference(batch, probes, stats, row->against[i]);
+		struct stats to = reference(batch, result, row->against[i]);
 
-		ratio[i] = placement == DISTURBED ? stats_none()
-						  : stats_ratio(&stats[index], &to);
+		ratio[i] = result->placement == DISTURBED
+				   ? stats_none()
+				   : stats_ratio(&result->stats[index], &to);
 	}
-	figure_file(row, placement, &stats[index], ratio);
+	figure_file(row, result->placement, &result->stats[index], ratio);
 }
 
-static void file_probes(const struct batch *batch, const struct probes *probes,
-			enum placement placement)
+static void file_probes(const struct batch *batch, const struct result *result)
 {
 	struct stats none[REFERENCES_MAX], ratio[REFERENCES_MAX];
 
 	for (unsigned i = 0; i < REFERENCES_MAX; i++)
 		ratio[i] = none[i] = stats_none();
-	figure_file(&probe_rmw, placement, &probes->rmw, none);
-	figure_file(&probe_line, placement, &probes->line, none);
-	if (placement != DISTURBED)
-		ratio[0] = stats_ratio(&probes->raw, &probes->line);
-	figure_file(raw_of(batch), placement, &probes->raw, ratio);
+	figure_file(&probe_rmw, result->placement, &result->probes.rmw, none);
+	figure_file(&probe_line, result->placement, &result->probes.line, none);
+	if (result->placement != DISTURBED)
+		ratio[0] = stats_ratio(&result->probes.raw, &result->probes.line);
+	figure_file(raw_of(batch), result->placement, &result->probes.raw, ratio);
+}
+
+static struct result *new_result(struct batch *batch)
+{
+	struct result *result = calloc(1, sizeof *result);
+
+	if (!result)
+		bench_fail("no memory");
+	result->next = batch->results;
+	batch->results = result;
+	return result;
 }
 
 void batch_measure(struct batch *batch, struct run *run, unsigned round)
 {
-	struct stats stats[BATCH_ROWS_MAX];
-	struct probes before = probe(batch, run), after, middle;
-	enum placement placement;
+	struct result *result = new_result(batch);
+	struct probes before = probe(batch, run), after;
 
 	for (unsigned i = 0; i < batch->count; i++) {
 		unsigned index = (i + round) % batch->count;
 
-		stats[index] = measure(run, &batch->rows[index]);
+		result->stats[index] = measure(run, &batch->rows[index]);
 	}
 	after = probe(batch, run);
-	placement = judge(&before, &after);
-	middle = (struct probes){ .rmw = stats_mean(&before.rmw, &after.rmw),
-				  .line = stats_mean(&before.line, &after.line),
-				  .raw = stats_mean(&before.raw, &after.raw) };
-	file_probes(batch, &middle, placement);
-	for (unsigned i = 0; i < batch->count; i++)
-		file_row(batch, &middle, placement, stats, i);
-	if (placement == DISTURBED)
+	result->placement = judge(&before, &after);
+	result->probes = (struct probes){ .rmw = stats_mean(&before.rmw, &after.rmw),
+					  .line = stats_mean(&before.line, &after.line),
+					  .raw = stats_mean(&before.raw, &after.raw) };
+	if (result->placement == DISTURBED)
 		batch->thrown_away++;
 	else
 		batch->kept++;
+}
+
+static double raw_median(const struct result *result)
+{
+	return result->probes.raw.of[STAT_P50];
+}
+
+static double best_raw(const struct batch *batch, enum placement placement)
+{
+	double best = INFINITY;
+
+	for (const struct result *result = batch->results; result; result = result->next)
+		if (result->placement == placement && raw_median(result) < best)
+			best = raw_median(result);
+	return best;
+}
+
+void batch_settle(struct batch *batch)
+{
+	double best[PLACEMENTS];
+
+	for (enum placement i = NEAR; i < PLACEMENTS; i++)
+		best[i] = best_raw(batch, i);
+	for (struct result *result = batch->results; result; result = result->next) {
+		if (result->placement != DISTURBED &&
+		    raw_median(result) > SLOW_MAX * best[result->placement]) {
+			result->placement = DISTURBED;
+			batch->kept--;
+			batch->thrown_away++;
+		}
+		file_probes(batch, result);
+		for (unsigned i = 0; i < batch->count; i++)
+			file_row(batch, result, i);
+	}
 }

@@ -3,7 +3,6 @@
  * The benchmark. Knows: options, how long, the order of batches. Does not know: what is measured,
  * how it is shown. docs/performance.md says how to read it.
  */
-#include "figures.h"
 #include "output.h"
 #include "partner.h"
 #include "rows.h"
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #define BATCHES_MAX 16
+#define ROUNDS_MAX 32
 #define STAMPS 1000
 #define SKIPPED 77
 
@@ -127,6 +127,8 @@ int main(int argc, char **argv)
 	batch_count = batch_cut(rows, row_count, batches, BATCHES_MAX);
 	measure(effort);
 	partner_stop();
+	for (unsigned i = 0; i < batch_count; i++)
+		batch_settle(&batches[i]);
 	(is_json ? output_json : output_table)(rows, row_count, batches, batch_count);
 	mp_segment_close(bench_segment);
 	return 0;

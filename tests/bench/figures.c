@@ -36,7 +36,7 @@ void figure_file(const struct row *row, enum placement placement, const struct s
 	struct figure *figure = figure_of(row, placement);
 	double median = stats->of[STAT_P50];
 
-	if (!(median >= 0) || figure->batches == ROUNDS_MAX)
+	if (!(median >= 0) || figure->batches == FILED_MAX)
 		return;
 	if (figure->batches == 0 || median < figure->best.of[STAT_P50]) {
 		figure->best = *stats;

@@ -9,14 +9,14 @@
 #include "probes.h"
 #include "stats.h"
 
-#define ROUNDS_MAX 64
+#define FILED_MAX 512
 
 /* All of it from one batch, the one with the lowest median of the row: figures and ratios belong
  * together. Only the median over the batches looks at the others. */
 struct figure {
 	struct stats best;
 	struct stats ratio[REFERENCES_MAX];
-	double ratios[ROUNDS_MAX]; /* of the medians, to the first reference */
+	double ratios[FILED_MAX]; /* of the medians, to the first reference */
 	uint32_t batches;
 };
 

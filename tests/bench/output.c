@@ -34,7 +34,7 @@ static double ratio_of(const struct figure *figure, unsigned reference, enum sta
 
 static double median_ratio(const struct figure *figure)
 {
-	double ratios[ROUNDS_MAX];
+	double ratios[FILED_MAX];
 
 	memcpy(ratios, figure->ratios, sizeof ratios);
 	return median_of(ratios, figure->batches);
