@@ -149,6 +149,13 @@ static int append_socket(char path[static 108])
 	return used + (size_t)length < PATH_BYTES ? 0 : -ENAMETOOLONG;
 }
 
+int wire_name_private_endpoint(char ret_path[static 108])
+{
+	int error = user_directory(ret_path);
+
+	return error < 0 ? error : append_socket(ret_path);
+}
+
 int wire_private_endpoint(char ret_path[static 108])
 {
 	char path[PATH_BYTES];

@@ -31,6 +31,8 @@ bool wire_endpoint(const char *given, unsigned index, char ret_path[static 108])
 /* The user's own endpoint, where a private mpd is started; makes its directory (0700, checked to be
  * ours). 0 or -errno. */
 int wire_private_endpoint(char ret_path[static 108]);
+/* Its name only: whether somebody means it. Makes and checks nothing. 0 or -errno. */
+int wire_name_private_endpoint(char ret_path[static 108]);
 int wire_address(const char *path, struct sockaddr_un *ret_address);
 
 #endif

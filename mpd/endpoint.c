@@ -59,6 +59,14 @@ static bool is_same_file(const char *path, int fd)
 	       named.st_ino == opened.st_ino && named.st_dev == opened.st_dev;
 }
 
+/* Only named: whoever serves another socket makes no directory for this one. */
+static bool is_own(const char *path)
+{
+	char own[ENDPOINT_BYTES];
+
+	return wire_name_private_endpoint(own) == 0 && strcmp(own, path) == 0;
+}
+
 /* The user's own directory may have been removed by the mpd that just left. */
 static int open_lock(const char *path, const char *lock_path)
 {
@@ -67,7 +75,7 @@ static int open_lock(const char *path, const char *lock_path)
 
 	if (fd >= 0 || errno != ENOENT)
 		return fd < 0 ? -errno : fd;
-	if (wire_private_endpoint(own) < 0 || strcmp(own, path) != 0)
+	if (!is_own(path) || wire_private_endpoint(own) < 0)
 		return -ENOENT;
 	fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	return fd < 0 ? -errno : fd;
@@ -198,15 +206,23 @@ static void unlink_socket(const char *path)
 		unlink(path);
 }
 
-/* The user's own directory goes too when nothing else is in it. */
-static void remove_own_directory(const char *path)
+/* Whoever made a directory for this socket alone says so, and may be killed before mpd leaves. */
+static bool is_temporary(const char *folder)
 {
-	char own[ENDPOINT_BYTES];
+	const char *temporary = getenv("MP_ENDPOINT_TEMPORARY");
 
-	if (wire_private_endpoint(own) < 0 || strcmp(own, path) != 0)
-		return;
-	*strrchr(own, '/') = '\0';
-	rmdir(own);
+	return temporary && strcmp(temporary, folder) == 0;
+}
+
+/* The user's own directory goes too when nothing else is in it, and so does a temporary one. */
+static void remove_directory(const char *path)
+{
+	char folder[ENDPOINT_BYTES];
+
+	snprintf(folder, sizeof(folder), "%s", path);
+	*strrchr(folder, '/') = '\0';
+	if (is_own(path) || is_temporary(folder))
+		rmdir(folder);
 }
 
 void endpoint_remove(const char *path, int lock_fd, bool is_in_use)
@@ -221,5 +237,5 @@ void endpoint_remove(const char *path, int lock_fd, bool is_in_use)
 		unlink_socket(path);
 	unlink_socket(hidden);
 	unlink(lock_path);
-	remove_own_directory(path);
+	remove_directory(path);
 }
