@@ -57,6 +57,17 @@ static int add_words(struct tally *tally, const struct attempt *attempt)
 	return 0;
 }
 
+static void note_error(struct collector *collector, const struct counts_message *message)
+{
+	if (message->error == 0)
+		return;
+	if (collector->unread == 0 || message->file < collector->first_unread) {
+		collector->first_unread = message->file;
+		collector->first_error = message->error;
+	}
+	collector->unread++;
+}
+
 static int finish_file(struct collector *collector, const struct attempt *attempt,
 		       const struct counts_message *message)
 {
@@ -66,6 +77,7 @@ static int finish_file(struct collector *collector, const struct attempt *attemp
 	}
 	collector->is_done[message->file] = 1;
 	collector->files_done++;
+	note_error(collector, message);
 	collector->bytes += message->bytes;
 	collector->words += message->words;
 	return add_words(&collector->tally, attempt);

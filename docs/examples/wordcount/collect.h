@@ -26,6 +26,9 @@ struct collector {
 	uint64_t messages;
 	uint32_t files_done;
 	uint32_t repeated; /* attempts at a file that was done already */
+	uint32_t unread;   /* files that could not be read to their end */
+	uint32_t first_unread; /* the lowest of them, and why */
+	int first_error;
 	unsigned char *is_done; /* for each file */
 	struct attempt attempts[WORKERS_MAX];
 };

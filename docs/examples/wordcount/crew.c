@@ -15,6 +15,7 @@
 #define JOIN_SECONDS 30
 #define SPARE_WORKERS 1000
 #define STOP_TRIES 200 /* of 1 ms: a busy machine needs some */
+#define STOP_FAILURES 5
 
 static int start_one(struct crew *crew, unsigned number)
 {
@@ -82,55 +83,77 @@ int crew_replace(struct crew *crew)
 	return 0;
 }
 
+/* By SIGSTOP. A traced process shows 't' (also at each of its system calls), and it is ours once
+ * the signal is no longer pending: from there to the next SIGCONT it runs no instruction. */
 static bool is_stopped(int pid)
 {
-	char path[32], line[256] = "";
-	const char *end_of_name;
-	FILE *stat;
+	unsigned long long pending = ~0ULL, stop = 1ULL << (SIGSTOP - 1);
+	char path[32], line[256], state = '?';
+	FILE *status;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	stat = fopen(path, "re");
-	if (!stat)
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	status = fopen(path, "re");
+	if (!status)
 		return false;
-	if (!fgets(line, sizeof(line), stat))
-		line[0] = '\0';
-	fclose(stat);
-	end_of_name = strrchr(line, ')');
-	return end_of_name && end_of_name[1] == ' ' && end_of_name[2] == 'T';
+	while (fgets(line, sizeof(line), status)) {
+		sscanf(line, "State: %c", &state);
+		sscanf(line, "ShdPnd: %llx", &pending);
+	}
+	fclose(status);
+	return state == 'T' || (state == 't' && !(pending & stop));
 }
 
 /* Only a stopped process stays in the middle of its file while we look. */
-static bool stop(int pid)
+static bool stop(struct crew *crew, int pid)
 {
-	if (kill(pid, SIGSTOP) < 0)
-		return false;
-	for (unsigned i = 0; i < STOP_TRIES; i++) {
-		if (is_stopped(pid))
-			return true;
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	if (kill(pid, SIGSTOP) == 0) {
+		for (unsigned i = 0; i < STOP_TRIES; i++) {
+			if (is_stopped(pid))
+				return true;
+			nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+		}
 	}
+	crew->stop_failures++;
 	return false;
+}
+
+/* Whoever is held at the last file goes on. */
+static void end_kill(struct crew *crew)
+{
+	crew->is_kill_over = true;
+	atomic_store(&crew->job->board->hold_at, NO_FILE);
+}
+
+static void kill_stopped(struct crew *crew, unsigned number, int pid, int32_t file)
+{
+	if (mp_process_kill(crew->processes[number]) < 0 ||
+	    mp_process_join(crew->processes[number], MP_SEC(JOIN_SECONDS)) < 0)
+		screen_line("worker-%u (pid %d) could not be killed: %s", number, pid,
+			    mp_explain());
+	else
+		screen_line("killed worker-%u (pid %d) with SIGKILL in the middle of %s", number,
+			    pid, screen_safe(crew->job->list->paths[file]));
+	end_kill(crew);
 }
 
 void crew_kill_one(struct crew *crew)
 {
-	for (unsigned i = 0; i < crew->count && !crew->has_killed; i++) {
+	for (unsigned i = 0; i < crew->count && !crew->is_kill_over; i++) {
 		struct desk *desk = &crew->job->board->desks[i];
 		int pid = mp_process_pid(crew->processes[i]);
 		int32_t file;
 
 		if (atomic_load(&desk->file) == NO_FILE || pid <= 0)
 			continue;
-		if (!stop(pid) || (file = atomic_load(&desk->file)) == NO_FILE) {
+		if (stop(crew, pid) && (file = atomic_load(&desk->file)) != NO_FILE)
+			kill_stopped(crew, i, pid, file);
+		else
 			kill(pid, SIGCONT);
-			continue;
-		}
-		crew->has_killed = mp_process_kill(crew->processes[i]) >= 0 &&
-				   mp_process_join(crew->processes[i], MP_SEC(JOIN_SECONDS)) >= 0;
-		atomic_store(&crew->job->board->hold_at, NO_FILE);
-		screen_line("killed worker-%u (pid %d) with SIGKILL in the middle of %s", i, pid,
-			    screen_safe(crew->job->list->paths[file]));
 	}
+	if (crew->is_kill_over || crew->stop_failures < STOP_FAILURES)
+		return;
+	screen_line("killed nobody: no worker stops when it is sent SIGSTOP");
+	end_kill(crew);
 }
 
 static int join_one(struct crew *crew, unsigned number)

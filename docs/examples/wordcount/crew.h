@@ -15,7 +15,8 @@ struct crew {
 	struct job *job;
 	unsigned count;
 	unsigned starts;
-	bool has_killed;
+	bool is_kill_over; /* somebody was killed, or it is not possible here */
+	unsigned stop_failures;
 	mp_process *processes[WORKERS_MAX];
 	struct worker workers[WORKERS_MAX];
 };
@@ -26,7 +27,8 @@ int crew_start(struct crew *crew, struct job *job, unsigned count);
 /* Start another in the place of each that has ended. */
 int crew_replace(struct crew *crew);
 
-/* SIGKILL one that is in the middle of a file, and say so; nothing if none is just now. */
+/* SIGKILL one that is in the middle of a file, and say so; nothing if none is just now. Where
+ * workers cannot be stopped it gives up and says that. */
 void crew_kill_one(struct crew *crew);
 
 /* Wait until all have ended by themselves. */

@@ -30,6 +30,14 @@ static void add(struct file_list *list, const char *path)
 	list->paths[list->count++] = memory_copy(path, strlen(path) + 1);
 }
 
+static void note_unreadable(struct file_list *list, const FTSENT *entry)
+{
+	if (list->unreadable++)
+		return;
+	list->first_unreadable = memory_copy(entry->fts_path, strlen(entry->fts_path) + 1);
+	list->first_error = entry->fts_errno;
+}
+
 /* What was named must be there; what was found may have gone again. */
 static int take(struct file_list *list, const FTSENT *entry)
 {
@@ -41,7 +49,7 @@ static int take(struct file_list *list, const FTSENT *entry)
 	case FTS_DNR:
 	case FTS_ERR:
 		if (entry->fts_level > FTS_ROOTLEVEL) {
-			list->unreadable++;
+			note_unreadable(list, entry);
 			return 0;
 		}
 		fprintf(stderr, "wordcount: %s: %s\n", entry->fts_path, strerror(entry->fts_errno));
@@ -51,21 +59,23 @@ static int take(struct file_list *list, const FTSENT *entry)
 	}
 }
 
-int files_find(struct file_list *list, char *const *names)
+int files_find(struct file_list *list, char *const *names, int (*is_stopped)(void))
 {
 	FTS *tree = fts_open(names, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
 	int result = tree ? 0 : -errno;
 	FTSENT *entry;
 
-	if (!tree)
+	if (!tree) {
+		fprintf(stderr, "wordcount: %s: %s\n", names[0], strerror(-result));
 		return result;
+	}
 	while (result == 0 && (entry = fts_read(tree)))
-		result = take(list, entry);
+		result = is_stopped() ? -EINTR : take(list, entry);
 	fts_close(tree);
 	return result;
 }
 
-int files_find_default(struct file_list *list)
+int files_find_default(struct file_list *list, int (*is_stopped)(void))
 {
 	static const char *const places[] = { "/usr/share/common-licenses", "/usr/share/doc" };
 	char *names[3] = { NULL };
@@ -79,7 +89,7 @@ int files_find_default(struct file_list *list)
 			places[1]);
 		return -ENOENT;
 	}
-	return files_find(list, names);
+	return files_find(list, names, is_stopped);
 }
 
 void files_free(struct file_list *list)
@@ -87,6 +97,7 @@ void files_free(struct file_list *list)
 	for (uint32_t i = 0; i < list->count; i++)
 		free(list->paths[i]);
 	free(list->paths);
+	free(list->first_unreadable);
 	*list = (struct file_list){ 0 };
 }
 

@@ -16,15 +16,18 @@ struct file_list {
 	uint32_t count;
 	uint32_t cap;
 	uint32_t unreadable; /* directories that could not be read */
+	char *first_unreadable;
+	int first_error; /* errno */
 };
 
 /* Every regular file below `names` (closed by NULL), whatever it is called; a file that is named
  * or found twice is there twice. Symbolic links are followed where named, not where found.
- * 0, or -errno with a line on stderr. */
-int files_find(struct file_list *list, char *const *names);
+ * `is_stopped` is asked at each; nonzero ends the search early.
+ * 0, -EINTR when stopped, or another -errno with a line on stderr. */
+int files_find(struct file_list *list, char *const *names, int (*is_stopped)(void));
 
 /* The files of this Debian system that are there without being asked for. */
-int files_find_default(struct file_list *list);
+int files_find_default(struct file_list *list, int (*is_stopped)(void));
 
 void files_free(struct file_list *list);
 

@@ -34,12 +34,12 @@ int job_open(struct job *job, const struct file_list *list)
 	char name[32];
 	int result;
 
-	*job = (struct job){ .list = list };
+	*job = (struct job){ .list = list, .parent = getpid() };
 	result = make_board(job, list->count);
 	if (result < 0)
 		return result;
 	/* A name of its own: two runs at once are two jobs. */
-	snprintf(name, sizeof(name), "wordcount.%d", (int)getpid());
+	snprintf(name, sizeof(name), "wordcount.%d", (int)job->parent);
 	result = mp_segment_open(name, NULL, &job->segment);
 	if (result < 0)
 		return result;

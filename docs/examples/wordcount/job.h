@@ -36,6 +36,7 @@ struct counts_message {
 	uint32_t is_last;
 	uint64_t bytes; /* of the file, in the last part */
 	uint64_t words;
+	int32_t error; /* why it was not read to its end: 0 or -errno; in the last part */
 	char entries[]; /* count, length and bytes of a word, again and again */
 };
 
@@ -81,6 +82,7 @@ struct job {
 	mp_queue *counts;
 	mp_lock *totals;
 	const struct file_list *list;
+	pid_t parent; /* of the workers */
 	struct board *board;
 	size_t board_bytes;
 };

@@ -18,12 +18,15 @@
 #include "watch.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #define LOOK_PERIOD_NS 20000000
 
@@ -32,6 +35,7 @@ struct options {
 	bool is_killing;
 	bool is_break_count;
 	const char *mptop;
+	pid_t parent; /* whose end is ours; 0: nobody's */
 	char *const *names;
 };
 
@@ -48,7 +52,7 @@ struct run {
 	bool has_shown;
 };
 
-static volatile sig_atomic_t caught;
+static volatile sig_atomic_t caught; /* the signal that asked us to end */
 static uint32_t files_total;
 static int64_t counting_since_ns;
 
@@ -59,55 +63,85 @@ static void on_signal(int number)
 
 static void usage(FILE *to)
 {
-	fputs("usage: wordcount [--workers N] [--no-kill] [--mptop PATH] [DIR...]\n"
+	fputs("usage: ./run demo wordcount [--workers N] [--no-kill] [DIR...]\n"
 	      "\n"
 	      "Counts the words of every regular file below each DIR (default: what Debian has\n"
 	      "under /usr/share/common-licenses and /usr/share/doc) with N processes (default 4),\n"
 	      "kills one of them on the way, and compares with a count made by one process.\n"
 	      "\n"
+	      "  --workers N   1 to 64\n"
 	      "  --no-kill     kill nobody\n"
-	      "  --mptop PATH  look at the job with that mptop, in the middle and at the end\n",
+	      "\n"
+	      "The program itself (docs/examples/wordcount in the build directory) also has\n"
+	      "\n"
+	      "  --mptop PATH  look at the job with that mptop, in the middle and at the end\n"
+	      "  --parent PID  end when that process, which started this one, is gone\n",
 	      to);
 }
 
-enum { OPTION_WORKERS = 1, OPTION_NO_KILL, OPTION_MPTOP, OPTION_BREAK_COUNT, OPTION_HELP };
+enum {
+	OPTION_WORKERS = 1,
+	OPTION_NO_KILL,
+	OPTION_MPTOP,
+	OPTION_PARENT,
+	OPTION_BREAK_COUNT,
+	OPTION_HELP,
+};
 
 static const struct option option_table[] = {
 	{ "workers", required_argument, NULL, OPTION_WORKERS },
 	{ "no-kill", no_argument, NULL, OPTION_NO_KILL },
 	{ "mptop", required_argument, NULL, OPTION_MPTOP },
+	{ "parent", required_argument, NULL, OPTION_PARENT },
 	{ "break-count", no_argument, NULL, OPTION_BREAK_COUNT }, /* for a test: must fail */
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ 0 },
 };
 
-static unsigned parse_workers(const char *text)
+static _Noreturn void refuse(const char *what, const char *value)
+{
+	fprintf(stderr, "wordcount: %s, not '%s'\n", what, value);
+	exit(2);
+}
+
+static long parse_number(const char *text, long most, const char *what)
 {
 	char *end;
-	unsigned long count = strtoul(text, &end, 10);
+	long number = strtol(text, &end, 10);
 
-	if (*end || count < 1 || count > WORKERS_MAX) {
-		fprintf(stderr, "wordcount: --workers is 1 to %d\n", WORKERS_MAX);
-		exit(2);
-	}
-	return (unsigned)count;
+	if (end == text || *end || number < 1 || number > most)
+		refuse(what, text);
+	return number;
+}
+
+static void check_names(char *const *names)
+{
+	for (; *names; names++)
+		if (!**names)
+			refuse("DIR is the name of a directory or file", *names);
 }
 
 static void parse(struct options *options, int argc, char **argv)
 {
 	int option;
 
+	argv[0] = (char *)"wordcount"; /* getopt begins its sentences with it */
 	*options = (struct options){ .workers = 4, .is_killing = true };
 	while ((option = getopt_long(argc, argv, "", option_table, NULL)) != -1) {
 		switch (option) {
 		case OPTION_WORKERS:
-			options->workers = parse_workers(optarg);
+			options->workers =
+				(unsigned)parse_number(optarg, WORKERS_MAX, "--workers is 1 to 64");
 			break;
 		case OPTION_NO_KILL:
 			options->is_killing = false;
 			break;
 		case OPTION_MPTOP:
 			options->mptop = optarg;
+			break;
+		case OPTION_PARENT:
+			options->parent =
+				(pid_t)parse_number(optarg, INT_MAX, "--parent is a process id");
 			break;
 		case OPTION_BREAK_COUNT:
 			options->is_break_count = true;
@@ -121,6 +155,7 @@ static void parse(struct options *options, int argc, char **argv)
 		}
 	}
 	options->names = argv + optind;
+	check_names(options->names);
 }
 
 /* A failure of libshm has its sentence; ours have said theirs. */
@@ -133,7 +168,7 @@ static int explain(const char *what, int result)
 
 static void hold_last(struct run *run)
 {
-	if (run->options.is_killing && !run->crew.has_killed && run->fed + 1 == run->list.count)
+	if (run->options.is_killing && !run->crew.is_kill_over && run->fed + 1 == run->list.count)
 		atomic_store(&run->job.board->hold_at, (int32_t)run->fed);
 }
 
@@ -296,6 +331,37 @@ static void catch_signals(void)
 	sigaction(SIGHUP, &action, NULL);
 }
 
+/* Its death comes to us as a signal, unless it was dead before we asked for that. */
+static void follow_parent(pid_t parent)
+{
+	if (!parent)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		caught = SIGTERM;
+}
+
+static int is_interrupted(void)
+{
+	return caught;
+}
+
+static int find_files(struct run *run)
+{
+	if (run->options.names[0])
+		return files_find(&run->list, run->options.names, is_interrupted);
+	return files_find_default(&run->list, is_interrupted);
+}
+
+static void report_unreadable(const struct file_list *list)
+{
+	if (list->unreadable)
+		printf("%u %s not be read: %s%s (%s)\n", list->unreadable,
+		       list->unreadable == 1 ? "directory could" : "directories could",
+		       list->unreadable == 1 ? "" : "the first is ",
+		       screen_safe(list->first_unreadable), strerror(list->first_error));
+}
+
 int main(int argc, char **argv)
 {
 	static struct run run;
@@ -303,14 +369,13 @@ int main(int argc, char **argv)
 
 	setlocale(LC_CTYPE, "");
 	parse(&run.options, argc, argv);
-	result = run.options.names[0] ? files_find(&run.list, run.options.names)
-				      : files_find_default(&run.list);
-	if (result < 0)
-		return 1;
-	if (run.list.unreadable)
-		printf("%u directories cannot be read\n", run.list.unreadable);
-	files_total = run.list.count;
 	catch_signals();
+	follow_parent(run.options.parent);
+	result = find_files(&run);
+	if (result < 0)
+		return caught ? 128 + caught : 1;
+	report_unreadable(&run.list);
+	files_total = run.list.count;
 	printf("counting words in %u files with %u workers\n", run.list.count, run.options.workers);
 	result = run_job(&run);
 	files_free(&run.list);

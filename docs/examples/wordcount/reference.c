@@ -171,20 +171,24 @@ static void add_bytes(struct batch *batch, const unsigned char *at, const unsign
 	}
 }
 
-static void add_file(struct batch *batch, const char *path)
+static int add_file(struct batch *batch, const char *path, uint32_t files_done,
+		    int (*is_stopped)(uint32_t files_done, uint64_t bytes))
 {
 	static unsigned char buf[READ_BYTES];
 	struct source source;
+	int result = 0;
 	ssize_t got;
 
 	if (source_open(&source, path) < 0)
-		return;
-	while ((got = source_read(&source, buf)) > 0) {
+		return 0;
+	while (result == 0 && (got = source_read(&source, buf)) > 0) {
 		add_bytes(batch, buf, buf + got);
 		batch->reference->bytes += (uint64_t)got;
+		result = is_stopped(files_done, batch->reference->bytes);
 	}
 	end_word(batch);
 	source_close(&source);
+	return result;
 }
 
 static void open_batch(struct batch *batch, struct reference *reference)
@@ -209,8 +213,9 @@ int reference_count(struct reference *reference, const struct file_list *list,
 	*reference = (struct reference){ 0 };
 	open_batch(&batch, reference);
 	for (uint32_t i = 0; i < list->count && result == 0; i++) {
-		add_file(&batch, list->paths[i]);
-		result = is_stopped(i + 1, reference->bytes);
+		result = add_file(&batch, list->paths[i], i, is_stopped);
+		if (result == 0)
+			result = is_stopped(i + 1, reference->bytes);
 	}
 	finish_batch(&batch, true);
 	free(batch.run.words);

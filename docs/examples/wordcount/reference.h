@@ -32,8 +32,8 @@ struct reference {
 	uint64_t words;
 };
 
-/* `is_stopped` is asked before each file, and told how many are done; nonzero ends the count
- * early. 0, or what it answered. */
+/* `is_stopped` is asked after each read and each file, and told how many are done; nonzero ends the
+ * count early. 0, or what it answered. */
 int reference_count(struct reference *reference, const struct file_list *list,
 		    int (*is_stopped)(uint32_t files_done, uint64_t bytes));
 

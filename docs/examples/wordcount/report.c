@@ -55,6 +55,19 @@ static uint64_t count_redelivered(const struct board *board)
 	return sum;
 }
 
+static void report_unread(const struct collector *collector)
+{
+	const char *path;
+
+	if (collector->unread == 0)
+		return;
+	path = screen_safe(collector->job->list->paths[collector->first_unread]);
+	printf("%" PRIu32 " %s not be read to the end: %s%s (%s)\n", collector->unread,
+	       collector->unread == 1 ? "file could" : "files could",
+	       collector->unread == 1 ? "" : "the first is ", path,
+	       strerror(-collector->first_error));
+}
+
 void report_figures(const struct collector *collector, int64_t wall_ns)
 {
 	const struct job *job = collector->job;
@@ -62,6 +75,7 @@ void report_figures(const struct collector *collector, int64_t wall_ns)
 
 	if (mp_segment_info(job->segment, &info) < 0)
 		fprintf(stderr, "wordcount: %s\n", mp_explain());
+	report_unread(collector);
 	printf("files: %" PRIu32 "\n", collector->files_done);
 	printf("bytes: %" PRIu64 "\n", collector->bytes);
 	printf("words: %" PRIu64 " (%zu different)\n", collector->words, collector->tally.count);

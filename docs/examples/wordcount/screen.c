@@ -32,9 +32,11 @@ int64_t now_ns(void)
 
 void screen_progress(uint32_t files, uint32_t files_total, uint64_t bytes, int64_t elapsed_ns)
 {
-	bool is_terminal = isatty(STDOUT_FILENO);
+	static int is_terminal = -1;
 	int64_t now = now_ns();
 
+	if (is_terminal < 0)
+		is_terminal = isatty(STDOUT_FILENO);
 	if (now - last_ns < (is_terminal ? TERMINAL_PERIOD_NS : FILE_PERIOD_NS))
 		return;
 	last_ns = now;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 
 static _Noreturn void run(const struct watch *watch)
 {
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(watch->output, STDOUT_FILENO);
 	dup2(watch->output, STDERR_FILENO);
 	execl(watch->program, watch->program, "--once", (char *)NULL);

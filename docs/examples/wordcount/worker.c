@@ -26,9 +26,11 @@
 struct file_work {
 	struct worker *worker;
 	struct tally tally;
-	uint64_t attempts; /* of this process so far: makes each attempt's number its own */
+	uint64_t attempts; /* of this process so far: with its pid, each has a number of its own */
+	uint64_t pid;      /* asked once: a message needs no system call */
 	uint64_t bytes;
 	uint64_t words;
+	int32_t error;
 	uint32_t file;
 	uint32_t part;
 };
@@ -39,7 +41,7 @@ static int explain(const char *what)
 	return 1;
 }
 
-/* A file that cannot be read has no words. */
+/* A file that cannot be read has no words, and the words before an error count. */
 static void count_file(struct file_work *work, const char *path)
 {
 	static unsigned char buf[READ_BYTES];
@@ -49,11 +51,13 @@ static void count_file(struct file_work *work, const char *path)
 
 	tally_clear(&work->tally);
 	work->bytes = 0;
-	if (source_open(&source, path) == 0) {
+	work->error = source_open(&source, path);
+	if (work->error == 0) {
 		while ((got = source_read(&source, buf)) > 0) {
 			words_scan(&scanner, buf, (size_t)got);
 			work->bytes += (uint64_t)got;
 		}
+		work->error = (int32_t)got;
 		words_end(&scanner);
 		source_close(&source);
 	}
@@ -83,13 +87,14 @@ static void write_part(struct file_work *work, size_t word, size_t end, void *da
 	char *at = message->entries;
 
 	*message = (struct counts_message){
-		.attempt = (uint64_t)getpid() << 32 | work->attempts,
+		.attempt = work->pid << 32 | work->attempts,
 		.file = work->file,
 		.part = work->part,
 		.worker = work->worker->number,
 		.is_last = end == tally->count,
 		.bytes = work->bytes,
 		.words = work->words,
+		.error = work->error,
 	};
 	for (; word < end; word++) {
 		struct counts_entry entry = { .count = tally->words[word].count,
@@ -158,24 +163,27 @@ static int work_on(struct file_work *work, const struct path_message *message)
 	return 0;
 }
 
-/* The parent ends its workers; Ctrl-C reaches both, and a parent that was killed ends none. */
-static void follow_parent(void)
+/* The parent ends its workers; Ctrl-C reaches both, and a parent that was killed ends none: the
+ * kernel does, unless it was killed before we asked for that. */
+static void follow_parent(pid_t parent)
 {
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
 }
 
 int worker_run(void *arg)
 {
 	struct worker *worker = arg;
-	struct file_work work = { .worker = worker };
+	struct file_work work = { .worker = worker, .pid = (uint64_t)getpid() };
 	struct desk *desk = &worker->job->board->desks[worker->number];
 	struct mp_slot slot;
 	int result;
 
-	follow_parent();
+	follow_parent(worker->job->parent);
 	while ((result = mp_queue_claim(worker->job->paths, MP_FOREVER, &slot)) >= 0) {
 		if (slot.flags & MP_REDELIVERED)
 			atomic_fetch_add(&desk->redelivered, 1);
