@@ -5,7 +5,8 @@
  *
  *   attach   roster byte locked - client slot - mpd told to watch it
  *   fork     nothing; the child's first call makes it a client of its own (self.c calls join)
- *   detach   threads' slots - own slot swept like a dead one's - mpd told - memory unmapped
+ *   detach   objects given up - threads' slots - own slot swept like a dead one's - mpd told -
+ *            memory unmapped
  *
  * Killed anywhere in attach: a slot whose pid is gone, swept as any other. A forked child that
  * cannot reach mpd still takes part: its peers watch its pid.
@@ -372,7 +373,6 @@ static void leave(struct mp_segment *segment)
 	struct proto_attached mine = identity(segment);
 
 	if (load_acquire(&seg->fork_epoch) == self_fork_epoch()) {
-		self_forget_all(seg);
 		recover_own_exit(seg);
 		connection_post(&endpoint->connection, PROTO_DETACHED, &mine, sizeof mine);
 	} else {

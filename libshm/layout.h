@@ -35,7 +35,7 @@
 
 #define LAYOUT_MAGIC UINT64_C(0x304d4853504d4c00) /* "\0LMPSHM0" */
 #define LAYOUT_MAJOR 999                           /* a development tree */
-#define LAYOUT_MINOR 1
+#define LAYOUT_MINOR 2
 
 #define SLOT_NONE 0
 #define SLOT_MPD 1
@@ -94,7 +94,9 @@ struct shm_header {
 	struct shm_guard arena_guard;     /* cutting and joining granules */
 	struct shm_guard graph_guard;     /* links between objects (reserved) */
 	atom64 committed_bytes;           /* a hint for tools */
-	uint8_t reserved2[16];
+	atom64 takeovers;   /* +1 whenever a client takes a hold over from another */
+	atom32 free_wanted; /* 1: who lets go of the directory guard frees what nobody holds */
+	atom32 reserved2;
 
 	/* One line (any): each sleep changes it. */
 	aligned_to(CACHE_LINE) atom32 next_ticket;
@@ -248,7 +250,7 @@ MP_FIELD(shm_thread, 768, 16, sleeps);
 
 /* A named (or, with an empty name, anonymous) object.
  *
- *   word   state FREE, LIVE, REMOVED and generation; stored last (commit)
+ *   word   state FREE, LIVE, REMOVED, ANONYMOUS and generation; stored last (commit)
  *   writer: holder of directory_guard
  *   after a crash: the maker's intent tells whether the block became an object
  */

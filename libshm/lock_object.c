@@ -126,7 +126,7 @@ static int make_handle(const struct object_handle *handle, mp_lock **ret_lock)
 
 	if (!lock) {
 		if (object_drop_handle(handle))
-			object_let_go(handle->seg, handle->index, true);
+			object_let_go(handle->seg, handle->index);
 		return explain(-ENOMEM, "no memory for a handle of lock '%s'", object_name(handle));
 	}
 	*lock = (mp_lock){ .handle = *handle,
@@ -212,7 +212,7 @@ mp_lock *mp_lock_close(mp_lock *lock)
 		return NULL;
 	if (object_drop_handle(&lock->handle)) {
 		give_up(lock);
-		object_let_go(lock->seg, lock->handle.index, true);
+		object_let_go(lock->seg, lock->handle.index);
 	}
 	free(lock);
 	return NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What all objects share: open by name or id, close, unlink. Knows: names, directory entries. Does
- * not know: what one kind does with its bytes (object_kind.c), how an object ends (object_free.c).
+ * What all objects share: open by name or id, unlink. Knows: names, directory entries. Does not
+ * know: what one kind does with its bytes (object_kind.c), who holds an object (object_hold.c), how
+ * it ends (object_free.c).
  *
  *   make   blocks HELD(me) - fill - entry's fields - intent - entry LIVE (commit) - blocks LINKED -
  *          intent off. Killed before the commit: the blocks are swept. After it: the intent's redo
@@ -66,17 +67,29 @@ static void fill_handle(struct seg *seg, struct shm_entry *entry, void *object,
 	};
 }
 
-static struct shm_entry *free_entry(struct seg *seg)
+static const char *name_of(const struct object_request *request)
+{
+	return request->name ? request->name : "(anonymous)";
+}
+
+static int free_entry(struct seg *seg, const struct object_request *request,
+		      struct shm_entry **ret_entry)
 {
 	for (uint32_t i = 0; i < seg->at.max_objects; i++) {
 		struct shm_entry *entry = &seg->directory[i];
+		int error = seg_commit(seg, entry_offset(seg, entry), sizeof *entry);
 
-		if (seg_commit(seg, entry_offset(seg, entry), sizeof *entry) < 0)
-			return NULL;
+		if (error < 0)
+			return explain(error, "no memory in segment '%s' for the %s '%s'",
+				       seg->name, request->type->name, name_of(request));
+		*ret_entry = entry;
 		if (entry_word_state(load_acquire(&entry->word)) == ENTRY_FREE)
-			return entry;
+			return 0;
 	}
-	return NULL;
+	return explain(-ENOSPC, "no room for the %s '%s': segment '%s' has %u objects, the most "
+				"that any can have; close and unlink some (mptop shows them), or "
+				"open another segment",
+		       request->type->name, name_of(request), seg->name, seg->at.max_objects);
 }
 
 static void fill_header(struct shm_object *object, const struct object_request *request,
@@ -102,7 +115,7 @@ static void fill_entry(struct shm_entry *entry, const struct object_request *req
 		snprintf(entry->name, sizeof entry->name, "%s", request->name);
 }
 
-/* The entry becomes the object: the store of LIVE is the commit. */
+/* The entry becomes the object: the store of its word is the commit. */
 static void publish(struct seg *seg, struct self *me, struct shm_entry *entry, uint64_t live)
 {
 	uint32_t index = entry_index(seg, entry);
@@ -118,24 +131,17 @@ static void publish(struct seg *seg, struct self *me, struct shm_entry *entry, u
 	intent_done(&me->shared->intent);
 }
 
-static const char *name_of(const struct object_request *request)
-{
-	return request->name ? request->name : "(anonymous)";
-}
-
 static int make_object(struct seg *seg, struct self *me, const struct object_request *request,
 		       struct object_handle *ret_handle)
 {
-	struct shm_entry *entry = free_entry(seg);
+	struct shm_entry *entry = NULL;
 	uint32_t generation;
 	uint64_t reference;
 	void *object;
-	int error;
+	int error = free_entry(seg, request, &entry);
 
-	if (!entry)
-		return explain(-ENOSPC, "no room for the %s '%s' in segment '%s' of %u objects",
-			       request->type->name, name_of(request), seg->name,
-			       seg->at.max_objects);
+	if (error < 0)
+		return error;
 	error = arena_alloc(seg, NULL, me->client, request->bytes, &reference, &object);
 	if (error < 0)
 		return explain(error, "no memory in segment '%s' for the %s '%s'", seg->name,
@@ -150,7 +156,8 @@ static int make_object(struct seg *seg, struct self *me, const struct object_req
 		return error;
 	}
 	fill_entry(entry, request, reference, me->client);
-	publish(seg, me, entry, entry_word(ENTRY_LIVE, generation));
+	publish(seg, me, entry,
+		entry_word(request->name ? ENTRY_LIVE : ENTRY_ANONYMOUS, generation));
 	fill_handle(seg, entry, object, ret_handle);
 	return 0;
 }
@@ -179,7 +186,6 @@ static int attach_object(struct seg *seg, struct shm_entry *entry,
 int object_open(struct seg *seg, const struct object_request *request,
 		struct object_handle *ret_handle)
 {
-	struct shm_guard *guard = &seg->header->directory_guard;
 	struct shm_entry *entry;
 	struct self *me;
 	int result = request->name ? check_name(request->name) : 0;
@@ -189,7 +195,7 @@ int object_open(struct seg *seg, const struct object_request *request,
 	result = self_get(seg, &me);
 	if (result < 0)
 		return result;
-	result = guard_acquire(seg, guard, me->client, me->client_generation);
+	result = object_lock_directory(seg);
 	if (result < 0)
 		return result;
 	entry = request->name ? find_name(seg, request->name) : NULL;
@@ -200,38 +206,51 @@ int object_open(struct seg *seg, const struct object_request *request,
 				 name_of(request), seg->name);
 	else
 		result = make_object(seg, me, request, ret_handle);
-	guard_release(guard, me->client, me->client_generation);
+	object_unlock_directory(seg);
 	return result;
+}
+
+/* The guard is held: whoever has it open now has it until we hold it too. */
+static int attach_by_id(struct seg *seg, uint64_t id, const struct object_type *type,
+			struct object_handle *ret_handle)
+{
+	uint32_t index = who_slot(id), generation = who_generation(id);
+	struct shm_entry *entry;
+	uint64_t word;
+	void *object;
+
+	if (index >= seg_objects_high(seg))
+		return -ESTALE;
+	entry = &seg->directory[index];
+	word = load_seqcst(&entry->word);
+	if (word != entry_word(ENTRY_LIVE, generation) &&
+	    (word != entry_word(ENTRY_ANONYMOUS, generation) || !object_is_held(seg, index)))
+		return -ESTALE;
+	object = object_of_entry(seg, entry, type);
+	if (!object)
+		return -EPROTO;
+	fill_handle(seg, entry, object, ret_handle);
+	object_take_handle(seg, index, generation);
+	return 0;
 }
 
 int object_from_id(struct seg *seg, uint64_t id, const struct object_type *type,
 		   struct object_handle *ret_handle)
 {
-	uint32_t index = who_slot(id);
-	struct shm_entry *entry = &seg->directory[index];
-	const struct object_type *found = NULL;
 	struct self *me;
-	void *object;
-	int error = self_get(seg, &me);
+	int result = self_get(seg, &me);
 
-	if (error < 0)
-		return error;
-	if (index >= seg_objects_high(seg))
-		return explain(-ESTALE, "no object has the id %#llx", (unsigned long long)id);
-	object = object_hold(seg, index, &found);
-	error = load_seqcst(&entry->word) == entry_word(ENTRY_LIVE, who_generation(id)) ? 0
-											: -ESTALE;
-	if (error == 0 && (!object || found != type))
-		error = -EPROTO;
-	if (error == 0) {
-		fill_handle(seg, entry, object, ret_handle);
-		object_take_handle(seg, index, who_generation(id));
-	}
-	if (object)
-		object_let_go(seg, index, true);
-	return error < 0 ? explain(error, "the object with id %#llx is gone or is no %s",
-				   (unsigned long long)id, type->name)
-			 : 0;
+	if (result < 0 || (result = object_lock_directory(seg)) < 0)
+		return result;
+	result = attach_by_id(seg, id, type, ret_handle);
+	object_unlock_directory(seg);
+	if (result == -ESTALE)
+		return explain(result, "the %s with id %#llx is gone from segment '%s': it was "
+				       "unlinked, or its last holder closed it", type->name,
+			       (unsigned long long)id, seg->name);
+	return result < 0 ? explain(result, "the object with id %#llx in segment '%s' is no %s",
+				    (unsigned long long)id, seg->name, type->name)
+			  : 0;
 }
 
 static int remove_entry(struct seg *seg, struct shm_entry *entry, const char *name,
@@ -245,25 +264,26 @@ static int remove_entry(struct seg *seg, struct shm_entry *entry, const char *na
 		return explain(-EPROTO, "'%s' in segment '%s' is no %s", name, seg->name,
 			       type->name);
 	word = load_relaxed(&entry->word);
-	store_release(&entry->word, entry_word(ENTRY_REMOVED, entry_word_generation(word)));
+	/* seq_cst: the name goes, then look who holds it. Who gives a hold up does so, then looks
+	 * whether there is a name: one of the two frees. */
+	swap_seqcst(&entry->word, entry_word(ENTRY_REMOVED, entry_word_generation(word)));
 	return 0;
 }
 
 int object_unlink(struct seg *seg, const char *name, const struct object_type *type)
 {
-	struct shm_guard *guard = &seg->header->directory_guard;
 	struct self *me;
 	int result = check_name(name);
 
 	if (result < 0 || (result = self_get(seg, &me)) < 0)
 		return result;
-	result = guard_acquire(seg, guard, me->client, me->client_generation);
+	result = object_lock_directory(seg);
 	if (result < 0)
 		return result;
 	result = remove_entry(seg, find_name(seg, name), name, type);
-	guard_release(guard, me->client, me->client_generation);
+	object_unlock_directory(seg);
 	if (result == 0)
-		object_free_removed(seg, true);
+		object_free_unheld(seg);
 	return result;
 }
 

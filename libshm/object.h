@@ -75,6 +75,17 @@ struct seg *object_seg(struct mp_segment *segment);
 /* In a forked child: hold what the parent's handles refer to. -ESTALE: something of it was freed
  * between the fork and now. */
 int object_hold_inherited(struct seg *seg);
+/* What a parent holds for a child that it starts, until the child has its own holds. */
+struct object_pins {
+	const struct seg *seg;
+	uint64_t bits[OBJECTS_MAX / 64];
+};
+/* Before the fork, in the thread that forks; and when the child is attached. */
+void object_pin(struct seg *seg, struct object_pins *ret_pins);
+void object_unpin(struct seg *seg, const struct object_pins *pins);
+
+/* This process leaves: all its handles are over. What it owned there was given up before. */
+void object_let_all_go(struct seg *seg);
 
 /* The name for messages to people. */
 const char *object_name(const struct object_handle *handle);
@@ -87,12 +98,16 @@ static inline const char *object_raw_name(const struct object_handle *handle)
 /* Recovery: finish what a dead thread of `client` was making or freeing. */
 void object_finish_intent(struct sweep *sweep, uint32_t thread);
 
-/* A recoverer holds what it repairs, like any user: another may finish the sweep meanwhile, and the
- * object would be freed under it. NULL: it is gone, or no object. */
-void *object_hold(struct seg *seg, uint32_t index, const struct object_type **ret_type);
-void object_let_go(struct seg *seg, uint32_t index, bool may_wait);
-/* Free what is unlinked and no longer held by any client. Recovery must not wait for the guard:
- * its caller may hold it; whoever closes, unlinks or recovers next tries again. */
-void object_free_removed(struct seg *seg, bool may_wait);
+/* A recoverer takes over what the swept one holds: another may finish the sweep meanwhile, and the
+ * object would be freed under it. NULL: it is gone, or no object, or was swept by another. */
+void *object_hold(struct sweep *sweep, uint32_t index, const struct object_type **ret_type);
+/* The object at `offset` that a thread of that client waits for: its process holds it. NULL: not
+ * (any more). */
+void *object_hold_waited(struct seg *seg, uint32_t client, uint64_t offset, uint32_t *ret_index,
+			 const struct object_type **ret_type);
+void object_let_go(struct seg *seg, uint32_t index);
+/* Free what has no name and is not held by any client. Waits for nobody (its caller may hold the
+ * guard): if the guard is taken, its holder does it when he lets go. */
+void object_free_unheld(struct seg *seg);
 
 #endif

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who holds an object, and its end. Knows: holds, intents, the blocks of an object, freeing, what a
- * dead maker or freer left. Does not know: names.
+ * The end of an object. Knows: intents, the blocks of an object, freeing, what a dead maker or
+ * freer left. Does not know: names, how a hold is taken (object_hold.c).
  *
- *   free   intent - blocks LINKED -> HELD(me) - entry FREE (commit) - blocks freed - intent off.
- *          Killed before the commit: redone. After it: the blocks are swept.
+ *   free   guard - nobody holds it - intent - blocks LINKED -> HELD(me) - entry FREE (commit) -
+ *          blocks freed - intent off. Killed before the commit: redone. After it: the blocks are
+ *          swept. The guard is the dead one's until his intent is finished: nobody can take a hold
+ *          meanwhile, and who could hand one on does not exist.
  *
- * An object is freed when it was unlinked and no living client holds it: each client writes its own
- * bitmap of objects it has open, so a death takes exactly its own holds away. Who frees looks at
- * the bitmaps after the entry says REMOVED; who takes a hold looks at the entry after it set its
- * bit.
+ * Whoever gives the last hold up, removes the last name or sweeps a death asks for freeing, and
+ * waits for nobody: if he cannot have the guard, he has set free_wanted before he tried, and its
+ * holder looks there after he let go. Both are read-modify-writes of that one word: either the
+ * holder sees the wish, or the wish was made after he let go and the try succeeds. A holder that
+ * dies between the two is swept, and a sweep asks too.
  */
 #include "object_internal.h"
 
@@ -19,63 +22,6 @@
 
 #include <errno.h>
 #include <string.h>
-
-/* This client's bit says that it holds the object for whatever reason. Under seg->mutex. */
-static void show_hold(struct seg *seg, uint32_t index)
-{
-	atom64 *bits = &seg_touched(seg, seg->client)[index / 64];
-	uint64_t bit = UINT64_C(1) << (index % 64);
-
-	if (seg->client == SLOT_NONE)
-		return; /* on its way out: its own slot is being swept */
-	if (seg->open_counts[index] || seg->repair_counts[index])
-		or_seqcst(bits, bit);
-	else
-		and_seqcst(bits, ~bit);
-}
-
-void object_take_handle(struct seg *seg, uint32_t index, uint32_t generation)
-{
-	pthread_mutex_lock(&seg->mutex);
-	seg->open_counts[index]++;
-	seg->open_generations[index] = generation;
-	show_hold(seg, index);
-	pthread_mutex_unlock(&seg->mutex);
-}
-
-/* The last handle becomes a hold of another kind, until object_let_go. */
-bool object_drop_handle(const struct object_handle *handle)
-{
-	struct seg *seg = handle->seg;
-	bool is_last;
-
-	if (load_acquire(&seg->fork_epoch) != self_fork_epoch()) {
-		/* A forked child that never used the segment: the hold is its parent's, and the
-		 * mutex may be one of its parent's threads'. */
-		if (seg->open_counts[handle->index] > 0)
-			seg->open_counts[handle->index]--;
-		return false;
-	}
-	pthread_mutex_lock(&seg->mutex);
-	is_last = seg->open_counts[handle->index] > 0 && --seg->open_counts[handle->index] == 0;
-	if (is_last) {
-		seg->open_generations[handle->index] = 0;
-		seg->repair_counts[handle->index]++;
-	}
-	pthread_mutex_unlock(&seg->mutex);
-	return is_last;
-}
-
-static bool is_held_by_anyone(struct seg *seg, uint32_t index)
-{
-	uint32_t high = seg_clients_high(seg);
-
-	for (uint32_t client = SLOT_MPD; client < high; client++)
-		if (client_word_state(slot_client_word(seg, client)) != SLOT_FREE &&
-		    (load_seqcst(&seg_touched(seg, client)[index / 64]) >> (index % 64) & 1))
-			return true;
-	return false;
-}
 
 void intent_begin(struct shm_intent *intent, enum intent_kind kind, uint64_t address,
 		   uint64_t before, uint64_t after)
@@ -96,13 +42,17 @@ struct owner {
 	struct seg *seg;
 	uint32_t client;
 	const struct sweep *sweep; /* NULL: the client itself does it */
+	atom64 *word;              /* of the entry, and what it says until the intent is finished */
+	uint64_t unfinished;
 };
 
-/* The reference was read before this is asked: while the dead one's slot was not reused, it names
- * his use of the block, and a later use has another generation. */
+/* The reference was read before this is asked. While the dead one's slot was not reused, it names
+ * his use of the block, and a later use has another generation. While the entry's word is the one
+ * of the intent, it was read from the object and not from what took its memory. */
 static bool may_change(const struct owner *owner)
 {
-	return !owner->sweep || sweep_is_current(owner->sweep);
+	return !owner->sweep || (load_seqcst(owner->word) == owner->unfinished &&
+				 sweep_is_current(owner->sweep));
 }
 
 static void link_each(void *arg, uint64_t reference)
@@ -170,8 +120,10 @@ void object_finish_intent(struct sweep *sweep, uint32_t thread)
 	struct shm_entry *entry = shm_at(seg, struct shm_entry, load_relaxed(&intent->address));
 	struct owner dead = { .seg = seg, .client = sweep->client, .sweep = sweep };
 
+	dead.unfinished = kind == INTENT_CREATE_OBJECT ? after : before;
 	if (!entry || entry < seg->directory || entry >= seg->directory + seg->at.max_objects)
 		return;
+	dead.word = &entry->word;
 	if (kind == INTENT_CREATE_OBJECT && load_acquire(&entry->word) == after)
 		for_each_block(entry, link_each, &dead);
 	if (kind == INTENT_FREE_OBJECT && load_acquire(&entry->word) == before) {
@@ -181,44 +133,31 @@ void object_finish_intent(struct sweep *sweep, uint32_t thread)
 	}
 }
 
-void *object_hold(struct seg *seg, uint32_t index, const struct object_type **ret_type)
+static bool is_unheld(struct seg *seg, uint32_t index)
 {
-	struct shm_entry *entry = &seg->directory[index];
-	struct shm_object *object = NULL;
-
-	pthread_mutex_lock(&seg->mutex);
-	seg->repair_counts[index]++;
-	show_hold(seg, index); /* before the look: whoever frees it looks after */
-	pthread_mutex_unlock(&seg->mutex);
-	if (entry_word_state(load_seqcst(&entry->word)) != ENTRY_FREE)
-		object = object_at(seg, reference_offset(load_relaxed(&entry->object)), ret_type);
-	/* Forged entries may all name one object: it is repaired through its own entry only. */
-	if (object && who_slot(object->id) == index)
-		return object;
-	object_let_go(seg, index, false);
-	return NULL;
+	return entry_word_is_unnamed(load_seqcst(&seg->directory[index].word)) &&
+	       !object_is_held(seg, index);
 }
 
-void object_let_go(struct seg *seg, uint32_t index, bool may_wait)
+static bool is_any_unheld(struct seg *seg)
 {
-	bool is_free;
+	uint32_t high = seg_objects_high(seg);
 
-	pthread_mutex_lock(&seg->mutex);
-	seg->repair_counts[index]--;
-	show_hold(seg, index);
-	is_free = !seg->open_counts[index] && !seg->repair_counts[index];
-	pthread_mutex_unlock(&seg->mutex);
-	if (is_free && entry_word_state(load_seqcst(&seg->directory[index].word)) == ENTRY_REMOVED)
-		object_free_removed(seg, may_wait);
+	for (uint32_t i = 0; i < high; i++)
+		if (is_unheld(seg, i))
+			return true;
+	return false;
 }
 
-static void free_if_removed(struct seg *seg, struct shm_intent *intent, uint32_t index)
+/* The guard is held. */
+static void free_all_unheld(struct seg *seg, struct shm_intent *intent)
 {
-	struct shm_entry *entry = &seg->directory[index];
-	uint64_t word = load_acquire(&entry->word);
+	uint32_t high = seg_objects_high(seg);
 
-	if (entry_word_state(word) == ENTRY_REMOVED && !is_held_by_anyone(seg, index))
-		free_object(seg, intent, entry, word);
+	for (uint32_t i = 0; i < high; i++)
+		if (is_unheld(seg, i))
+			free_object(seg, intent, &seg->directory[i],
+				    load_acquire(&seg->directory[i].word));
 }
 
 /* mpd has a thread slot of its own in each segment and no self: it never waits there. */
@@ -228,41 +167,55 @@ static struct shm_intent *own_intent(struct seg *seg)
 
 	if (seg->client == SLOT_MPD)
 		return &seg->threads[SLOT_MPD].intent;
+	/* On its way out, or on its way in after a fork: no thread of it takes part. */
+	if (seg->client == SLOT_NONE || load_acquire(&seg->fork_epoch) != self_fork_epoch())
+		return NULL;
 	return self_get(seg, &me) < 0 ? NULL : &me->shared->intent;
 }
 
-void object_free_removed(struct seg *seg, bool may_wait)
+/* Wished for by ourselves. True: somebody wished for more while we held the guard. */
+static bool free_as_wanted(struct seg *seg)
 {
-	struct shm_guard *guard = &seg->header->directory_guard;
+	struct shm_header *header = seg->header;
 	struct shm_intent *intent = own_intent(seg);
-	uint32_t high = seg_objects_high(seg);
 
-	if (!intent)
-		return;
-	if (may_wait ? guard_acquire(seg, guard, seg->client, seg->client_generation) < 0
-		     : !guard_try(guard, seg->client, seg->client_generation))
-		return;
-	for (uint32_t i = 0; i < high; i++)
-		free_if_removed(seg, intent, i);
-	guard_release(guard, seg->client, seg->client_generation);
+	swap_seqcst(&header->free_wanted, 1);
+	if (!intent || !guard_try(&header->directory_guard, seg->client, seg->client_generation))
+		return false;
+	swap_seqcst(&header->free_wanted, 0);
+	free_all_unheld(seg, intent);
+	guard_release(&header->directory_guard, seg->client, seg->client_generation);
+	return swap_seqcst(&header->free_wanted, 0);
 }
 
-int object_hold_inherited(struct seg *seg)
+void object_free_unheld(struct seg *seg)
 {
-	memset(seg->repair_counts, 0, seg->at.max_objects * sizeof *seg->repair_counts);
-	for (uint32_t i = 0; i < seg->at.max_objects; i++) {
-		atom64 *bits = &seg_touched(seg, seg->client)[i / 64];
-		uint64_t word;
+	bool is_wanted = is_any_unheld(seg);
 
-		if (!seg->open_counts[i] || !seg->open_generations[i])
-			continue;
-		or_seqcst(bits, UINT64_C(1) << (i % 64));
-		word = load_seqcst(&seg->directory[i].word);
-		if (entry_word_state(word) == ENTRY_FREE ||
-		    entry_word_generation(word) != seg->open_generations[i])
-			return explain(-ESTALE, "an object of segment '%s' was freed between the "
-						"fork and this child's first call",
-				       seg->name);
-	}
-	return 0;
+	while (is_wanted)
+		is_wanted = free_as_wanted(seg);
+}
+
+void object_free_if_unheld(struct seg *seg, uint32_t index)
+{
+	bool is_wanted = is_unheld(seg, index);
+
+	while (is_wanted)
+		is_wanted = free_as_wanted(seg);
+}
+
+int object_lock_directory(struct seg *seg)
+{
+	return guard_acquire(seg, &seg->header->directory_guard, seg->client,
+			     seg->client_generation);
+}
+
+void object_unlock_directory(struct seg *seg)
+{
+	bool is_wanted;
+
+	guard_release(&seg->header->directory_guard, seg->client, seg->client_generation);
+	is_wanted = swap_seqcst(&seg->header->free_wanted, 0);
+	while (is_wanted)
+		is_wanted = free_as_wanted(seg);
 }

@@ -44,9 +44,7 @@ static bool is_in_arena(const struct observe_copy *copy, uint64_t offset, uint64
 
 static bool is_open_state(uint64_t word)
 {
-	enum entry_state state = entry_word_state(word);
-
-	return state == ENTRY_LIVE || state == ENTRY_REMOVED;
+	return entry_word_state(word) == ENTRY_LIVE || entry_word_is_unnamed(word);
 }
 
 /* The object of entry `index` into `bytes`: 1 read, 0 not there (any more), -EBADMSG torn. */
@@ -71,8 +69,8 @@ static int read_object(struct observe_copy *copy, uint32_t index, union object_b
 		if (observe_read(copy->fd, entry, sizeof(*entry), at) < 0)
 			return -EBADMSG;
 	}
-	/* An unlinked one may be freed at any time; its entry follows a little later. */
-	return entry_word_state(load_relaxed(&entry->word)) == ENTRY_REMOVED ? 0 : -EBADMSG;
+	/* One without a name may be freed at any time; its entry follows a little later. */
+	return entry_word_is_unnamed(load_relaxed(&entry->word)) ? 0 : -EBADMSG;
 }
 
 static uint32_t count_waiting(struct observe_copy *copy, struct shm_waiters *set, uint64_t record)

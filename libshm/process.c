@@ -9,6 +9,7 @@
 #include "client.h"
 #include "clock.h"
 #include "explain.h"
+#include "object.h"
 #include "opts.h"
 #include "seg.h"
 
@@ -175,11 +176,13 @@ static int fork_child(mp_segment *segment, struct mp_process *process, int (*fn)
 		      void *arg)
 {
 	uint32_t parent = segment->seg->client;
+	struct object_pins pins;
 	int report[2], error;
 
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return -errno;
 	fflush(NULL); /* else what is buffered would be written twice */
+	object_pin(segment->seg, &pins);
 	process->pid = fork();
 	if (process->pid == 0) {
 		close(report[0]);
@@ -191,6 +194,7 @@ static int fork_child(mp_segment *segment, struct mp_process *process, int (*fn)
 		process->pidfd = pidfd_of(process->pid);
 		error = await_report(report[0], process->pidfd);
 	}
+	object_unpin(segment->seg, &pins);
 	close(report[0]);
 	return error;
 }

@@ -262,7 +262,7 @@ const struct object_type queue_type = {
 static void drop_handle(const struct object_handle *handle)
 {
 	if (object_drop_handle(handle))
-		object_let_go(handle->seg, handle->index, true);
+		object_let_go(handle->seg, handle->index);
 }
 
 static int make_handle(const struct object_handle *handle, mp_queue **ret_queue)
@@ -345,7 +345,7 @@ mp_queue *mp_queue_close(mp_queue *queue)
 		/* Without a hold no sweep would look here: what is still leased goes back now. */
 		if (self_get(queue->ring.seg, &me) == 0)
 			queue_return_all(queue, me);
-		object_let_go(queue->ring.seg, queue->handle.index, true);
+		object_let_go(queue->ring.seg, queue->handle.index);
 	}
 	free(queue);
 	return NULL;

@@ -23,7 +23,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "object.h"
-#include "shmref.h"
+#include "self.h"
 #include "slot.h"
 #include "sweep.h"
 #include "wait.h"
@@ -68,12 +68,12 @@ static void release_guards(const struct sweep *sweep)
 static void recover_object(struct sweep *sweep, uint32_t index)
 {
 	const struct object_type *type;
-	void *object = object_hold(sweep->seg, index, &type);
+	void *object = object_hold(sweep, index, &type);
 
 	if (!object)
 		return;
 	type->recover(sweep->seg, object, sweep);
-	object_let_go(sweep->seg, index, false);
+	object_let_go(sweep->seg, index);
 }
 
 /* Only what the client ever had open can name it. */
@@ -87,6 +87,30 @@ static void recover_objects(struct sweep *sweep)
 			recover_object(sweep, i);
 }
 
+/* What a thread waits for, held as its process holds it. */
+struct waited {
+	uint32_t index; /* in the directory */
+	void *object;
+	const struct object_type *type;
+	unsigned condition;
+	struct shm_waiters *set; /* NULL: it has no such condition */
+};
+
+static bool hold_waited(struct seg *seg, uint32_t thread, uint32_t client, uint32_t i,
+			struct waited *ret_waited)
+{
+	uint64_t record = load_relaxed(&seg->threads[thread].records[i]);
+	void *object = object_hold_waited(seg, client, record & ~UINT64_C(63), &ret_waited->index,
+					  &ret_waited->type);
+
+	if (!object)
+		return false;
+	ret_waited->object = object;
+	ret_waited->condition = record & 63;
+	ret_waited->set = ret_waited->type->waiters(object, ret_waited->condition);
+	return true;
+}
+
 /* Its bits would make wakers choose a dead sleeper. */
 static void leave_wait_sets(struct sweep *sweep, uint32_t thread, uint64_t word)
 {
@@ -95,13 +119,13 @@ static void leave_wait_sets(struct sweep *sweep, uint32_t thread, uint64_t word)
 
 	(void)word;
 	for (uint32_t i = 0; i < count && i < WAIT_RECORDS_MAX; i++) {
-		uint64_t record = load_relaxed(&slot->records[i]);
-		const struct object_type *type;
-		void *object = object_at(sweep->seg, record & ~UINT64_C(63), &type);
-		struct shm_waiters *set = object ? type->waiters(object, record & 63) : NULL;
+		struct waited waited;
 
-		if (set && sweep_is_current(sweep))
-			and_seqcst(&set->leaf[thread / 64], ~(UINT64_C(1) << (thread % 64)));
+		if (!hold_waited(sweep->seg, thread, sweep->client, i, &waited))
+			continue;
+		if (waited.set && sweep_is_current(sweep))
+			and_seqcst(&waited.set->leaf[thread / 64], ~(UINT64_C(1) << (thread % 64)));
+		object_let_go(sweep->seg, waited.index);
 	}
 }
 
@@ -187,18 +211,33 @@ void recover_client(struct seg *seg, uint32_t client, uint32_t generation)
 	if (slot_mark_dead(seg, client, generation))
 		add_relaxed(&seg->header->death_count, 1);
 	sweep_leftovers(seg);
-	object_free_removed(seg, false);
+	object_free_unheld(seg);
 	recover_audit(seg);
+}
+
+/* While its slot is LIVE: nobody else sweeps it, and its holds keep what it repairs. */
+static void give_up_objects(struct seg *seg)
+{
+	struct sweep sweep = { .seg = seg,
+			       .client = seg->client,
+			       .generation = seg->client_generation,
+			       .is_leaving = true,
+			       .died_ns = (uint64_t)clock_now_ns() };
+
+	recover_objects(&sweep);
+	object_let_all_go(seg);
 }
 
 void recover_own_exit(struct seg *seg)
 {
 	uint32_t client = seg->client, generation = seg->client_generation;
 
+	give_up_objects(seg);
+	recover_audit(seg); /* for what was given up; without a slot nothing can be looked at */
+	self_forget_all(seg);
 	seg->client = SLOT_NONE; /* from here on we are nobody: nothing may be taken any more */
 	if (slot_mark_dead(seg, client, generation))
 		sweep_client(seg, client, generation);
-	recover_audit(seg);
 }
 
 void recover_thread(struct seg *seg, uint32_t thread, uint64_t who)
@@ -251,16 +290,15 @@ void recover_become_mpd(struct seg *seg)
 		      client_word(SLOT_LIVE, generation, (uint32_t)getpid(), namespace));
 	seg->client = SLOT_MPD;
 	seg->client_generation = generation;
+	object_free_unheld(seg); /* what the former one held, and what it was asked to free */
 }
 
-/* What a wait record names; NULL if it names nothing any more. */
-static void *waited_object(struct seg *seg, uint32_t thread, uint32_t i,
-			   const struct object_type **ret_type, unsigned *ret_condition)
+/* Would it get ahead, or is its bit gone? */
+static bool is_missed(struct seg *seg, uint32_t thread, uint32_t client,
+		      const struct waited *waited)
 {
-	uint64_t record = load_relaxed(&seg->threads[thread].records[i]);
-
-	*ret_condition = record & 63;
-	return object_at(seg, record & ~UINT64_C(63), ret_type);
+	return !(load_seqcst(&waited->set->leaf[thread / 64]) >> (thread % 64) & 1) ||
+	       waited->type->is_ready(seg, waited->object, waited->condition, client);
 }
 
 /* Non-zero if this sleeper ought to be awake: names the state it was seen in. */
@@ -269,24 +307,23 @@ static uint64_t missed(struct seg *seg, uint32_t thread)
 	uint64_t word = load_acquire(&seg->threads[thread].word);
 	uint32_t count = load_acquire(&seg->threads[thread].record_count);
 	uint64_t state = load_relaxed(&seg->threads[thread].epoch);
-	bool is_missed = false;
+	bool is_any_missed = false;
 
 	if (thread_word_state(word) != SLOT_LIVE)
 		return 0;
 	for (uint32_t i = 0; i < count && i < WAIT_RECORDS_MAX; i++) {
-		const struct object_type *type;
-		unsigned condition;
-		void *object = waited_object(seg, thread, i, &type, &condition);
-		struct shm_waiters *set = object ? type->waiters(object, condition) : NULL;
+		struct waited waited;
 
-		if (!set)
+		if (!hold_waited(seg, thread, thread_word_client(word), i, &waited))
 			continue;
-		if (!(load_seqcst(&set->leaf[thread / 64]) >> (thread % 64) & 1) ||
-		    type->is_ready(seg, object, condition, thread_word_client(word)))
-			is_missed = true;
-		state = state * 31 + type->progress(seg, object, condition);
+		if (waited.set) {
+			is_any_missed |= is_missed(seg, thread, thread_word_client(word), &waited);
+			state = state * 31 + waited.type->progress(seg, waited.object,
+								   waited.condition);
+		}
+		object_let_go(seg, waited.index);
 	}
-	return is_missed ? state | 1 : 0;
+	return is_any_missed ? state | 1 : 0;
 }
 
 unsigned recover_audit(struct seg *seg)

@@ -16,7 +16,8 @@
  * other slot that was left DEAD, then audit. */
 void recover_client(struct seg *seg, uint32_t client, uint32_t generation);
 
-/* This process leaves: its slot is swept like a dead one's, by itself, as its last act. */
+/* This process leaves: it gives up what it owns and holds, its threads' slots, then its own slot is
+ * swept like a dead one's, by itself, as its last act. */
 void recover_own_exit(struct seg *seg);
 
 /* A thread of a living process ends: its locks are marked DIED. Its slot is freed by the caller. */

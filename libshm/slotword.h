@@ -10,7 +10,7 @@
  *   thread  63      40 39    28 27     4 3    0      FREE -> SETUP -> LIVE -> FREE
  *          |    -     | client |  gen:24 | state |
  *   entry   63                28 27     4 3    0      FREE -> LIVE -> REMOVED -> FREE
- *          |         -          |  gen:24 | state |
+ *          |         -          |  gen:24 | state |   FREE -> ANONYMOUS -> FREE
  *
  *   who     35     12 11    0     identity of a thread in lock words, never 0
  *          |  gen:24 | slot  |    (the same shape names a client in guard words)
@@ -26,7 +26,9 @@
 #define WHO_BITS 36
 
 enum slot_state { SLOT_FREE = 0, SLOT_SETUP = 1, SLOT_LIVE = 2, SLOT_DEAD = 3 };
-enum entry_state { ENTRY_FREE = 0, ENTRY_LIVE = 1, ENTRY_REMOVED = 2 };
+/* LIVE has a name and lives until that is removed. REMOVED had one, ANONYMOUS never had: both live
+ * as long as somebody holds them. */
+enum entry_state { ENTRY_FREE = 0, ENTRY_LIVE = 1, ENTRY_REMOVED = 2, ENTRY_ANONYMOUS = 3 };
 
 static inline uint64_t client_word(enum slot_state state, uint32_t generation, uint32_t pid,
 				   uint64_t pid_namespace)
@@ -89,6 +91,12 @@ static inline uint64_t entry_word(enum entry_state state, uint32_t generation)
 static inline enum entry_state entry_word_state(uint64_t word)
 {
 	return (enum entry_state)bits_get(word, 0, 4);
+}
+
+/* Does the object end with its last holder? */
+static inline bool entry_word_is_unnamed(uint64_t word)
+{
+	return entry_word_state(word) == ENTRY_REMOVED || entry_word_state(word) == ENTRY_ANONYMOUS;
 }
 
 static inline uint32_t entry_word_generation(uint64_t word)

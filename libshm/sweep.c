@@ -8,10 +8,11 @@
 
 bool sweep_is_current(const struct sweep *sweep)
 {
-	uint64_t word = slot_client_word(sweep->seg, sweep->client);
+	/* seq_cst: a hold was shown before, or a word read (object_hold.c). */
+	uint64_t word = load_seqcst(&sweep->seg->clients[sweep->client].word);
 
-	if (sweep->who)
-		return true; /* its own process does it */
+	if (sweep_is_own(sweep))
+		return true;
 	/* mpd's slot is never freed; whoever becomes mpd gives it another generation. */
 	return client_word_generation(word) == sweep->generation &&
 	       (client_word_state(word) == SLOT_DEAD || sweep->client == SLOT_MPD);

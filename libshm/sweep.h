@@ -8,14 +8,22 @@
 
 #include "seg.h"
 
-/* A whole client that died, or one thread of a client that lives on. */
+/* A whole client that died, one that leaves (by itself, while its slot is LIVE), or one thread of a
+ * client that lives on. */
 struct sweep {
 	struct seg *seg;
 	uint32_t client;
 	uint32_t generation;
-	uint64_t who; /* the one thread, or 0: all of the client */
+	uint64_t who;   /* the one thread, or 0: all of the client */
+	bool is_leaving; /* its own process does it and uses nothing of it any more */
 	uint64_t died_ns;
 };
+
+/* Does the process itself give up what is its own? Then nobody else sweeps the same. */
+static inline bool sweep_is_own(const struct sweep *sweep)
+{
+	return sweep->who || sweep->is_leaving;
+}
 
 /* Is that thread being swept? */
 bool sweep_has_thread(const struct sweep *sweep, uint64_t who);

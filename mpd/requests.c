@@ -307,7 +307,7 @@ static int handle_DETACHED(struct conn *conn, const void *request, struct reply 
 		return -ENOENT;
 	/* What it was the last to hold may go now. */
 	if (segment->seg)
-		object_free_removed(segment->seg, false);
+		object_free_unheld(segment->seg);
 	return reaper_unwatch(conn->process, segment, attached->client, attached->generation);
 }
 

@@ -168,7 +168,7 @@ static void object_is_not_freed_under_a_recoverer(void **state)
 		for (unsigned i = 0; i < sizeof(struct shm_queue); i++)
 			assert_int_equal(again[i], 0x5a);
 		assert_int_equal(arena_free(seg, NULL, seg->client, reference), 0);
-		object_free_removed(seg, true);
+		object_free_unheld(seg);
 	}
 	assert_int_equal(used(seg), before);
 	assert_int_equal(arena_check(seg), 0);

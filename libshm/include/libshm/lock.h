@@ -43,7 +43,10 @@ struct mp_who {
 	char name[64]; /* of the process in the segment */
 };
 
-/* Attach to the lock `name`, or create it; NULL makes an anonymous one. opts: NULL for defaults.
+/* Attach to the lock `name`, or create it; NULL makes an anonymous one, which lives as long as some
+ * process has it open. opts: NULL for defaults. Children of mp_process_start have open what their
+ * parent has; a child of a bare fork() only from its first call on: keep yours open until then. A
+ * segment has room for 1024 objects.
  *
  * Blocks:  never longer than another open or unlink takes.
  * Threads: any thread of any attached process, at once.
@@ -53,7 +56,8 @@ struct mp_who {
 MP_MUST_USE int mp_lock_open(mp_segment *segment, const char *name,
 			     const struct mp_lock_opts *opts, mp_lock **ret_lock);
 
-/* Release the handle, not the lock. NULL is allowed. Always NULL.
+/* Release the handle; a lock with a name stays, one without ends with the last handle of the last
+ * process. NULL is allowed. Always NULL.
  *
  * Blocks:  never.
  * Threads: any, once no other thread of the process uses the handle.
@@ -80,7 +84,8 @@ MP_MUST_USE int mp_lock_unlink(mp_segment *segment, const char *name);
  */
 uint64_t mp_lock_id(const mp_lock *lock);
 
-/* A handle from mp_lock_id.
+/* A handle from mp_lock_id: while the lock has its name or, an anonymous one, while some process
+ * has it open. -ESTALE: it is gone, or its name is.
  *
  * Blocks:  never longer than another open or unlink takes.
  * Threads: any thread of any attached process, at once.

@@ -22,12 +22,13 @@ struct mp_process_opts {
 };
 
 /* Fork a child that attaches to `segment`, runs fn(arg) and exits with what it returns. Handles of
- * the parent are good in it; it owns none of its locks. stdin is /dev/null, stdio is flushed once.
+ * the parent are good in it, also when the parent closes its own as soon as this returns; it owns
+ * none of its locks. stdin is /dev/null, stdio is flushed once.
  * ret_process: NULL if the child need not be joined by name (it is still reaped at its end).
  *
  * Blocks:  until the child is attached.
  * Threads: any.
- * Crash:   a parent that dies leaves the child running.
+ * Crash:   a parent that dies leaves the child running, once it is attached.
  * Errors:  -ENOMEM -EAGAIN -ENOSPC -EMFILE -EINVAL -ECHILD (it died before it was attached)
  */
 MP_MUST_USE int mp_process_start(mp_segment *segment, const struct mp_process_opts *opts,
