@@ -63,12 +63,11 @@ static void pin(int wanted)
 		bench_fail("cannot be pinned to a CPU");
 }
 
-static void *private_buffer(void)
+/* A copy of its own in each process: written before the fork or after it. */
+static unsigned char *private_buffer(void)
 {
-	unsigned char *buffer = aligned_alloc(64, BUFFER_BYTES);
+	static _Alignas(64) unsigned char buffer[BUFFER_BYTES];
 
-	if (!buffer)
-		bench_fail("no memory");
 	for (size_t i = 0; i < BUFFER_BYTES; i++)
 		buffer[i] = (unsigned char)i;
 	return buffer;
