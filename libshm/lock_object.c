@@ -127,7 +127,7 @@ static int make_handle(const struct object_handle *handle, mp_lock **ret_lock)
 	if (!lock) {
 		if (object_drop_handle(handle))
 			object_let_go(handle->seg, handle->index);
-		return explain(-ENOMEM, "no memory for a handle of lock '%s'", object_name(handle));
+		return explain(-ENOMEM, "no memory for a handle of a lock");
 	}
 	*lock = (mp_lock){ .handle = *handle,
 			   .seg = handle->seg,

@@ -271,8 +271,7 @@ static int make_handle(const struct object_handle *handle, mp_queue **ret_queue)
 
 	if (!queue) {
 		drop_handle(handle);
-		return explain(-ENOMEM, "no memory for a handle of queue '%s'",
-			       object_name(handle));
+		return explain(-ENOMEM, "no memory for a handle of a queue");
 	}
 	if (!ring_from_object(handle->seg, handle->object, &queue->ring)) {
 		explain(-EBADMSG, "the references of queue '%s' are corrupt", object_name(handle));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See segment_opts.h. mpd checks all of it again: whoever asks may be another program. Here it is
- * checked for the sake of the sentence.
+ * See segment_opts.h. This is for the sake of the sentence: mpd decides for itself, for whoever
+ * talks to it may be another program.
  */
 #include "segment_opts.h"
 
