@@ -79,6 +79,11 @@ static const struct unit *unit_for(double value, const struct unit *units, size_
 	return &units[i];
 }
 
+void format_count(struct text *text, uint64_t count, const char *what)
+{
+	text_add(text, "%llu %s%s", (unsigned long long)count, what, count == 1 ? "" : "s");
+}
+
 void format_age(struct text *text, int64_t ns)
 {
 	static const struct unit units[] = { { 1, "ns" }, { 1e3, "us" }, { 1e6, "ms" },

@@ -39,6 +39,8 @@ void text_add(struct text *text, const char *format, ...) __attribute__((format(
 /* As much of the text as fits, never half a character. */
 void text_copy(const struct text *text, char *ret_copy, size_t capacity);
 
+/* 1 death, 2 deaths. */
+void format_count(struct text *text, uint64_t count, const char *what);
 /* 62us 3.4s 12s 5m 2.1h 3d; "-" for 0. */
 void format_age(struct text *text, int64_t ns);
 /* 0 0.4 12 1.24k 88.0k 1.24M. */

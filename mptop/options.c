@@ -5,7 +5,6 @@
 #include "options.h"
 
 #include <getopt.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,9 +50,9 @@ static int parse_delay(const char *value, struct options *options)
 	char *end;
 	double delay = strtod(value, &end);
 
-	if (end == value || *end || !(delay > 0) || !isfinite(delay))
-		return complain("not a number of seconds", value);
-	options->delay_s = fmin(fmax(delay, DELAY_MIN), DELAY_MAX);
+	if (end == value || *end || !(delay >= DELAY_MIN && delay <= DELAY_MAX))
+		return complain("not a number of seconds from 0.1 to 3600", value);
+	options->delay_s = delay;
 	options->has_delay = true;
 	return 0;
 }

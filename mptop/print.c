@@ -122,10 +122,11 @@ static void print_segments(FILE *out, const struct model *model)
 		format_bytes(&text, row->snapshot->size_bytes);
 		text_add(&text, " used, ");
 		format_bytes(&text, row->snapshot->committed_bytes);
-		text_add(&text, " committed, %llu deaths, %llu sweeps%s",
-			 (unsigned long long)row->snapshot->deaths,
-			 (unsigned long long)row->snapshot->sweeps,
-			 row->snapshot->is_torn ? ", torn" : "");
+		text_add(&text, " committed, ");
+		format_count(&text, row->snapshot->deaths, "death");
+		text_add(&text, ", ");
+		format_count(&text, row->snapshot->sweeps, "sweep");
+		text_add(&text, row->snapshot->is_torn ? ", torn" : "");
 		fprintf(out, "%s\n", text.bytes);
 	}
 }

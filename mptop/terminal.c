@@ -23,7 +23,8 @@ static attr_t styles[STYLE_COUNT] = {
 	[STYLE_WARN] = A_BOLD, [STYLE_HIGH] = A_BOLD, [STYLE_ALARM] = A_BOLD | A_REVERSE,
 };
 
-static bool is_locale_said(void)
+/* What is said of characters, as setlocale(3) reads it; "" where nothing is. */
+static const char *said_locale(void)
 {
 	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
 
@@ -31,21 +32,23 @@ static bool is_locale_said(void)
 		const char *value = getenv(names[i]);
 
 		if (value && value[0])
-			return true;
+			return value;
 	}
-	return false;
+	return "";
 }
 
-/* The user's locale; where none is said, or it is not installed, C.UTF-8. */
+/* The user's locale; C.UTF-8 instead of one that means UTF-8 and is not installed. Where nothing is
+ * said that is C: ASCII. */
 static bool has_utf8(void)
 {
-	const char *locale = setlocale(LC_ALL, "");
+	const char *said = said_locale();
+	bool is_utf8_meant = strcasestr(said, "UTF-8") || strcasestr(said, "UTF8");
 
-	if (!locale || !is_locale_said())
-		locale = setlocale(LC_ALL, "C.UTF-8");
+	if (!setlocale(LC_ALL, "") && !setlocale(LC_CTYPE, "") && is_utf8_meant)
+		setlocale(LC_CTYPE, "C.UTF-8");
 	/* Figures are written with a point, whatever the language. */
 	setlocale(LC_NUMERIC, "C");
-	return locale && strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 }
 
 static void colour(enum style style, short pair, short foreground, attr_t more)

@@ -172,9 +172,10 @@ static void describe(const struct show *show, const void *row, struct text *text
 	}
 	if (lock->site)
 		text_add(text, " from 0x%llx", (unsigned long long)lock->site);
-	text_add(text, "; %u waiting; %llu grants, %llu contended, %llu deaths", lock->waiters,
-		 (unsigned long long)lock->grants, (unsigned long long)lock->contended,
-		 (unsigned long long)lock->deaths);
+	text_add(text, "; %u waiting; ", lock->waiters);
+	format_count(text, lock->grants, "grant");
+	text_add(text, ", %llu contended, ", (unsigned long long)lock->contended);
+	format_count(text, lock->deaths, "death");
 }
 
 const struct view view_lock = {

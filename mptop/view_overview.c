@@ -30,8 +30,10 @@ static void add_mpd(const struct model *model, struct text *text)
 	if (info->is_mpd_alive) {
 		text_add(text, "mpd %s (%s) up ", info->mpd_version, info->mpd_engine);
 		format_age(text, info->mpd_age_ns);
-		if (info->mpd_restarts)
-			text_add(text, ", %llu restarts", (unsigned long long)info->mpd_restarts);
+		if (info->mpd_restarts) {
+			text_add(text, ", ");
+			format_count(text, info->mpd_restarts, "restart");
+		}
 	} else {
 		/* Without segments mpd leaves by itself. */
 		text_add(text, model->segment_count ? "mpd DEAD" : "no mpd");

@@ -199,9 +199,9 @@ static void describe(const struct show *show, const void *row, struct text *text
 	model_add_process(text, process->process);
 	text_add(text, " attached ");
 	format_age(text, process->process->age_ns);
-	text_add(text, " ago, %u thread%s, %u waiting; blocked on ", process->thread_count,
-		 process->thread_count == 1 ? "" : "s",
-		 process->waiting_count);
+	text_add(text, " ago, ");
+	format_count(text, process->thread_count, "thread");
+	text_add(text, ", %u waiting; blocked on ", process->waiting_count);
 	cell_blocked(show, row, text);
 	text_add(text, "; holds ");
 	cell_holds(show, row, text);

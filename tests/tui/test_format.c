@@ -84,6 +84,21 @@ static void bytes_are_counted_in_powers_of_1024(void **state)
 	assert_bytes(UINT64_MAX, "16E");
 }
 
+static void assert_count(uint64_t count, const char *expected)
+{
+	struct text text = { 0 };
+
+	format_count(&text, count, "death");
+	assert_string_equal(text.bytes, expected);
+}
+
+static void one_is_counted_in_the_singular(void **state)
+{
+	assert_count(0, "0 deaths");
+	assert_count(1, "1 death");
+	assert_count(2, "2 deaths");
+}
+
 static void percents_never_exceed_100_nor_divide_by_nothing(void **state)
 {
 	struct text text = { 0 };
@@ -195,6 +210,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(ages_change_their_unit_where_it_reads_best),
 	HARNESS_TEST(quantities_have_three_digits),
 	HARNESS_TEST(bytes_are_counted_in_powers_of_1024),
+	HARNESS_TEST(one_is_counted_in_the_singular),
 	HARNESS_TEST(percents_never_exceed_100_nor_divide_by_nothing),
 	HARNESS_TEST(a_bar_is_full_only_when_full_and_empty_only_when_empty),
 	HARNESS_TEST(a_history_shows_the_last_values_scaled_to_the_largest),

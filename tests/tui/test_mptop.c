@@ -326,6 +326,9 @@ static void without_utf8_or_colours_nothing_of_them_is_drawn(void **state)
 	static const char *const no_color[] = { COMMON, "TERM=xterm", "LC_CTYPE=C.UTF-8",
 		"NO_COLOR=1", NULL };
 	static const char *const vt100[] = { COMMON, "TERM=vt100", "LC_CTYPE=C.UTF-8", NULL };
+	static const char *const unsaid[] = { COMMON, "TERM=vt100", "LC_CTYPE=", NULL };
+	static const char *const missing[] = { COMMON, "TERM=xterm", "LC_CTYPE=xx_XX.UTF-8", NULL };
+	static const char *const latin[] = { COMMON, "TERM=xterm", "LC_CTYPE=xx_XX", NULL };
 	const struct {
 		const char *const *environment;
 		char *option;
@@ -336,6 +339,9 @@ static void without_utf8_or_colours_nothing_of_them_is_drawn(void **state)
 		{ xterm, "--no-color", false, true },
 		{ no_color, NULL, false, true },
 		{ vt100, NULL, false, true },
+		{ unsaid, NULL, true, true },
+		{ missing, NULL, false, false },
+		{ latin, NULL, true, false },
 	};
 	struct scene scene;
 
@@ -516,6 +522,15 @@ static void json_is_one_valid_object_a_line(void **state)
 	scene_end(&scene);
 }
 
+static bool is_one_death_printed(void *unused)
+{
+	char *text = run("--once", 0);
+	bool is_printed = strstr(text, " 1 death, ") != NULL;
+
+	free(text);
+	return is_printed;
+}
+
 static void a_single_print_has_complete_names_and_says_the_cycle_in_one_line(void **state)
 {
 	struct scene scene;
@@ -532,14 +547,18 @@ static void a_single_print_has_complete_names_and_says_the_cycle_in_one_line(voi
 	if (!strstr(text, expected) || strncmp(strstr(text, "DEADLOCK"), "DEADLOCK ", 9) != 0)
 		fail_msg("no %s in:\n%s", expected, text);
 	assert_non_null(strstr(text, "full 2/2, 1 blocked in put"));
+	assert_non_null(strstr(text, " 0 deaths, "));
 	free(text);
+	/* The feeder: nobody waits for what it holds. */
+	kill(scene.actors[2], SIGKILL);
+	assert_true(harness_until(is_one_death_printed, NULL, SOON));
 	scene_end(&scene);
 }
 
 static void wrong_usage_is_told_and_ends_with_2(void **state)
 {
 	static const char *const wrong[] = { "--bogus", "-d x", "-n 0", "--view=nothing", "extra",
-		"--fail-on=rain" };
+		"--fail-on=rain", "-d 0.0001", "-d 0.09", "-d 3601", "-d nan", "-d inf", "-d -1" };
 	char *text;
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -550,6 +569,8 @@ static void wrong_usage_is_told_and_ends_with_2(void **state)
 		assert_non_null(strstr(text, "mptop"));
 		free(text);
 	}
+	text = run("--once -d 0.1", 0);
+	free(text);
 	text = run("--help", 0);
 	assert_non_null(strstr(text, "--fail-on"));
 	free(text);
