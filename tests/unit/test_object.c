@@ -161,18 +161,16 @@ static void close_waits_for_nobody_and_the_guards_holder_frees(void **state)
 	struct shm_guard *guard = &seg->header->directory_guard;
 	struct usage before = usage_of(seg);
 	mp_queue *queue = open_anonymous(segment);
+	uint64_t id = mp_queue_id(queue);
 	uint32_t other, generation;
-	mp_lock *lock;
 
 	other = harness_segment_client(seg, &generation);
 	assert_true(guard_try(guard, other, generation));
 	mp_queue_close(queue);
 	assert_int_equal(usage_of(seg).entries, before.entries + 1);
 	guard_release(guard, other, generation);
-	/* Whoever lets go of the guard next does what was asked for. */
-	assert_int_equal(mp_lock_open(segment, "none",
-				      &(struct mp_lock_opts){ .flags = MP_EXISTING }, &lock),
-			 -ENOENT);
+	/* It cannot be opened any more, and whoever lets go of the guard next frees it. */
+	assert_int_equal(mp_queue_from_id(segment, id, &queue), -ESTALE);
 	assert_usage(seg, before);
 	objects_end(&objects);
 }
@@ -259,8 +257,20 @@ static void half_freed_object_is_freed_by_who_sweeps(void **state)
 		      entry_word(ENTRY_FREE, entry_word_generation(load_relaxed(&entry->word))));
 	store_release(&intent->kind, INTENT_FREE_OBJECT);
 	assert_int_equal(arena_unlink(seg, dead.client, load_relaxed(&entry->object)), 0);
+	for (int twice = 0; twice < 2; twice++) {
+		/* Before his blocks are swept: what names them is gone. */
+		object_finish_intent(&dead, thread);
+		assert_int_equal(entry_word_state(load_relaxed(&entry->word)), ENTRY_FREE);
+	}
 	recover_client(seg, dead.client, dead.generation);
 	assert_int_equal(load_relaxed(&guard->owner), 0);
+	assert_usage(seg, before);
+	/* A recoverer who comes late leaves alone what took its place. */
+	queue = open_anonymous(segment);
+	assert_int_equal(mp_queue_put(queue, large, sizeof large, MP_NOW), 0);
+	object_finish_intent(&dead, thread);
+	assert_int_equal(mp_queue_get(queue, large, sizeof large, MP_NOW), sizeof large);
+	mp_queue_close(queue);
 	assert_usage(seg, before);
 	assert_int_equal(arena_check(seg), 0);
 	objects_end(&objects);
