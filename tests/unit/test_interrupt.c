@@ -21,7 +21,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { SIGNAL_AFTER_MS = 30, WAITS = 3 };
+enum { SIGNAL_AFTER_MS = 60, WAITS = 3 };
 
 struct scene {
 	struct objects objects;
