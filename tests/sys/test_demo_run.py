@@ -206,6 +206,17 @@ def leaving_mptop_shows_how_far_the_job_is(place):
     expect_nothing_left(place)
 
 
+def mptop_and_the_words_are_shown_in_the_locale_of_the_user(place):
+    with open(f'{place.little}/one', 'w', encoding='utf-8') as file:
+        file.write('d\u00e9j\u00e0 ' * 100000)
+    screen = Screen(place, place.little, *place.much[:2])
+    screen.wait_for('d\u00e9j\u00e0'.encode(), SOON * 2)
+    expect(screen.end() == 0, 'exit code')
+    drawn = screen.text[:screen.text.rindex(b'\x1b[?1049l')]
+    expect(max(drawn) >= 0x80, 'mptop drew ASCII only')
+    expect_nothing_left(place)
+
+
 def mptop_leaves_with_the_job_and_the_result_follows(place):
     screen = Screen(place, *place.much[:6])
     screen.wait_for(b'verified: equal to a single-process count', SOON * 2)
@@ -311,6 +322,7 @@ TESTS = [
     sighup_to_the_run_alone_ends_all,
     second_interrupt_does_not_stop_the_cleaning,
     leaving_mptop_shows_how_far_the_job_is,
+    mptop_and_the_words_are_shown_in_the_locale_of_the_user,
     mptop_leaves_with_the_job_and_the_result_follows,
     signal_on_a_terminal_ends_all,
     ctrl_c_on_a_terminal_ends_all,
