@@ -6,7 +6,8 @@
  * A host moves virtual CPUs about and lets others run on them. If the probes before and after
  * disagree, nothing in between is known to have had one machine; if raw(n) is far from the best
  * that it was in the same placement, somebody else had the machine all the time. Such a batch is
- * filed as disturbed, no ratio of it is ever shown.
+ * filed as disturbed, no ratio of it is ever shown. Neither is a single ratio whose reference was
+ * that far from its best.
  */
 #include "batch.h"
 
@@ -20,7 +21,7 @@
 #define BATCH_ROWS_MAX 32
 /* Probes that differ by more than this did not see the same machine. */
 #define APART_MAX 1.2
-/* A raw(n) so much slower than the best one was disturbed itself. */
+/* A raw(n), or another reference, so much slower than the best one was disturbed itself. */
 #define SLOW_MAX 1.3
 
 struct probes {
@@ -93,6 +94,33 @@ static enum placement judge(const struct probes *before, const struct probes *af
 	return first;
 }
 
+/* The median of a row at its best in a placement. */
+static double best_row(const struct batch *batch, enum placement placement, unsigned index)
+{
+	double best = INFINITY;
+
+	for (const struct result *result = batch->results; result; result = result->next)
+		if (result->placement == placement && result->stats[index].of[STAT_P50] < best)
+			best = result->stats[index].of[STAT_P50];
+	return best;
+}
+
+static struct stats reference_row(const struct batch *batch, const struct result *result,
+				  const char *name)
+{
+	const struct stats *stats;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		if (strcmp(batch->rows[i].name, name) != 0)
+			continue;
+		stats = &result->stats[i];
+		if (stats->of[STAT_P50] > SLOW_MAX * best_row(batch, result->placement, i))
+			return stats_none();
+		return *stats;
+	}
+	bench_fail("a row names a reference that its batch does not have");
+}
+
 /* The figures that the row's reference has in this batch. */
 static struct stats reference(const struct batch *batch, const struct result *result,
 			      const char *name)
@@ -105,10 +133,7 @@ static struct stats reference(const struct batch *batch, const struct result *re
 		return result->probes.line;
 	if (strcmp(name, "rmw") == 0)
 		return result->probes.rmw;
-	for (unsigned i = 0; i < batch->count; i++)
-		if (strcmp(batch->rows[i].name, name) == 0)
-			return result->stats[i];
-	bench_fail("a row names a reference that its batch does not have");
+	return reference_row(batch, result, name);
 }
 
 static void file_row(const struct batch *batch, const struct result *result, unsigned index)
@@ -193,12 +218,14 @@ void batch_settle(struct batch *batch)
 	for (enum placement i = NEAR; i < PLACEMENTS; i++)
 		best[i] = best_raw(batch, i);
 	for (struct result *result = batch->results; result; result = result->next) {
-		if (result->placement != DISTURBED &&
-		    raw_median(result) > SLOW_MAX * best[result->placement]) {
-			result->placement = DISTURBED;
-			batch->kept--;
-			batch->thrown_away++;
-		}
+		if (result->placement == DISTURBED ||
+		    raw_median(result) <= SLOW_MAX * best[result->placement])
+			continue;
+		result->placement = DISTURBED;
+		batch->kept--;
+		batch->thrown_away++;
+	}
+	for (const struct result *result = batch->results; result; result = result->next) {
 		file_probes(batch, result);
 		for (unsigned i = 0; i < batch->count; i++)
 			file_row(batch, result, i);

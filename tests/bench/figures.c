@@ -5,6 +5,8 @@
  */
 #include "figures.h"
 
+#include <math.h>
+
 #define ROWS_MAX 256
 
 struct entry {
@@ -30,18 +32,33 @@ struct figure *figure_of(const struct row *row, enum placement placement)
 	return &entry_of(row)->figure[placement];
 }
 
+/* Lower, unless the other has a ratio and this one has not. */
+static bool is_better(const struct figure *figure, const struct stats *stats,
+		      const struct stats ratio[REFERENCES_MAX])
+{
+	bool has_ratio = !isnan(ratio[0].of[STAT_P50]);
+	bool had_ratio = !isnan(figure->ratio[0].of[STAT_P50]);
+
+	if (figure->batches == 0)
+		return true;
+	if (has_ratio != had_ratio)
+		return has_ratio;
+	return stats->of[STAT_P50] < figure->best.of[STAT_P50];
+}
+
 void figure_file(const struct row *row, enum placement placement, const struct stats *stats,
 		 const struct stats ratio[REFERENCES_MAX])
 {
 	struct figure *figure = figure_of(row, placement);
-	double median = stats->of[STAT_P50];
 
-	if (!(median >= 0) || figure->batches == FILED_MAX)
+	if (!(stats->of[STAT_P50] >= 0) || figure->batches == FILED_MAX)
 		return;
-	if (figure->batches == 0 || median < figure->best.of[STAT_P50]) {
+	if (is_better(figure, stats, ratio)) {
 		figure->best = *stats;
 		for (unsigned i = 0; i < REFERENCES_MAX; i++)
 			figure->ratio[i] = ratio[i];
 	}
-	figure->ratios[figure->batches++] = ratio[0].of[STAT_P50];
+	figure->batches++;
+	if (!isnan(ratio[0].of[STAT_P50]))
+		figure->ratios[figure->ratio_count++] = ratio[0].of[STAT_P50];
 }

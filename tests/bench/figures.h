@@ -11,12 +11,13 @@
 
 #define FILED_MAX 512
 
-/* All of it from one batch, the one with the lowest median of the row: figures and ratios belong
- * together. Only the median over the batches looks at the others. */
+/* All of it from one batch, the one with the lowest median of the row among those that have its
+ * ratio: figures and ratios belong together. Only the median of ratios looks at other batches. */
 struct figure {
 	struct stats best;
 	struct stats ratio[REFERENCES_MAX];
 	double ratios[FILED_MAX]; /* of the medians, to the first reference */
+	uint32_t ratio_count;
 	uint32_t batches;
 };
 

@@ -37,7 +37,7 @@ static double median_ratio(const struct figure *figure)
 	double ratios[FILED_MAX];
 
 	memcpy(ratios, figure->ratios, sizeof ratios);
-	return median_of(ratios, figure->batches);
+	return median_of(ratios, figure->ratio_count);
 }
 
 /* Millions a second of something that takes so many nanoseconds. */
