@@ -359,19 +359,17 @@ struct meeting {
 	atom32 step;
 };
 
-static struct meeting *meet(mp_segment *segment, uint64_t *ret_id)
+static struct meeting *meet(mp_segment *segment, mp_queue **ret_page)
 {
-	mp_queue *page;
 	struct mp_slot slot;
 	struct meeting *meeting;
 
 	/* A reserved block: memory that both see. */
-	assert_int_equal(mp_queue_open(segment, "meeting", NULL, &page), 0);
-	assert_int_equal(mp_queue_reserve(page, sizeof *meeting, MP_NOW, &slot), 0);
+	assert_int_equal(mp_queue_open(segment, "meeting", NULL, ret_page), 0);
+	assert_int_equal(mp_queue_reserve(*ret_page, sizeof *meeting, MP_NOW, &slot), 0);
 	meeting = slot.data;
 	memset(meeting, 0, sizeof *meeting);
 	meeting->segment = segment;
-	*ret_id = mp_queue_id(page);
 	return meeting;
 }
 
@@ -423,12 +421,12 @@ static void object_outlives_its_killed_maker_while_another_holds_it(void **state
 	struct meeting *meeting;
 	struct usage before;
 	mp_process *process;
-	mp_queue *queue;
+	mp_queue *queue, *page;
 	uint64_t id;
 	char in[300];
 
 	assert_int_equal(mp_segment_open("s", NULL, &segment), 0);
-	meeting = meet(segment, &id);
+	meeting = meet(segment, &page);
 	before = usage_of(segment->seg);
 	process = start(segment, make_and_stay, meeting);
 	assert_true(harness_until(has_reached, meeting, 5000));
@@ -443,6 +441,7 @@ static void object_outlives_its_killed_maker_while_another_holds_it(void **state
 	mp_queue_close(queue);
 	await_usage(segment->seg, before);
 	assert_int_equal(mp_queue_from_id(segment, id, &queue), -ESTALE);
+	mp_queue_close(page);
 	mp_segment_close(segment);
 }
 
@@ -451,11 +450,10 @@ static void memory_comes_back_when_the_last_holder_is_killed(void **state)
 	mp_segment *segment;
 	struct meeting *meeting;
 	struct usage before;
-	mp_queue *queue;
-	uint64_t id;
+	mp_queue *queue, *page;
 
 	assert_int_equal(mp_segment_open("s", NULL, &segment), 0);
-	meeting = meet(segment, &id);
+	meeting = meet(segment, &page);
 	before = usage_of(segment->seg);
 	for (int round = 0; round < 5; round++) {
 		mp_process *process = start(segment, make_and_stay, meeting);
@@ -469,6 +467,7 @@ static void memory_comes_back_when_the_last_holder_is_killed(void **state)
 		assert_int_equal(mp_queue_from_id(segment, load_relaxed(&meeting->id), &queue),
 				 -ESTALE);
 	}
+	mp_queue_close(page);
 	mp_segment_close(segment);
 }
 
@@ -487,15 +486,16 @@ static void memory_comes_back_when_the_last_holder_exits(void **state)
 	mp_segment *segment;
 	struct meeting *meeting;
 	struct usage before;
-	uint64_t id;
+	mp_queue *page;
 
 	assert_int_equal(mp_segment_open("s", NULL, &segment), 0);
-	meeting = meet(segment, &id);
+	meeting = meet(segment, &page);
 	before = usage_of(segment->seg);
 	for (int round = 0; round < 5; round++) {
 		assert_int_equal(join(start(segment, make_and_end, meeting)), 0);
 		assert_usage(segment->seg, before); /* it did so itself, before it ended */
 	}
+	mp_queue_close(page);
 	mp_segment_close(segment);
 }
 
