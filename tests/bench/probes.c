@@ -19,6 +19,8 @@
 /* A round trip of a line against a locked addition at home: 40 to 70 between CPUs that share a
  * cache, above 200 between those that do not, on two machines of different makers. */
 #define FAR_FROM 120
+/* No two CPUs of a machine are that far apart: one of the processes did not run. */
+#define NOWHERE_FROM 1000
 
 struct side {
 	_Alignas(64) _Atomic uint64_t turn;
@@ -145,7 +147,7 @@ const struct row *probe_raw(size_t bytes)
 
 enum placement placement_of(double line_ns, double rmw_ns)
 {
-	if (!(line_ns > 0) || !(rmw_ns > 0))
+	if (!(line_ns > 0) || !(rmw_ns > 0) || line_ns > NOWHERE_FROM * rmw_ns)
 		return DISTURBED;
 	return line_ns < FAR_FROM * rmw_ns ? NEAR : FAR;
 }
