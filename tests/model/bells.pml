@@ -2,10 +2,10 @@
  *
  * What lock.pml and wait.pml share: doorbells, one set of waiters, the audit's records.
  *
- * Mirrors the words of wait.c. A doorbell's ring count is only ever compared with what its owner read
- * at S1, so "moved since S1" is the whole of it and no count can wrap. `queued` is the kernel's: a
- * thread sleeps on its bell until FUTEX_WAKE, not until the word changes, so that a ringer may die
- * between the two. Tickets are left out: the ringer may choose anybody.
+ * Mirrors the words of wait.c. A doorbell's ring count is only ever compared with what its owner
+ * read at S1, so "moved since S1" is the whole of it and no count can wrap. `queued` is the
+ * kernel's: a thread sleeps on its bell until FUTEX_WAKE, not until the word changes, so that a
+ * ringer may die between the two. Tickets are left out: the ringer may choose anybody.
  */
 bool moved[CLIENTS_MAX + 1], asleep[CLIENTS_MAX + 1], queued[CLIENTS_MAX + 1];
 bool record[CLIENTS_MAX + 1];

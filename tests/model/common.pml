@@ -3,12 +3,12 @@
  * What the models share: steps that a process may die at, client slots, compare and swap.
  *
  * Mirrors slot.c (slot_mark_dead, slot_free_client, slot_claim_client) and sweep.c
- * (sweep_is_current). Abstracts away: how a death is proven (`gone` is the kernel's truth, nobody is
- * ever believed dead who is not), the namespaces, the laps of a generation.
+ * (sweep_is_current). Abstracts away: how a death is proven (`gone` is the kernel's truth, nobody
+ * is ever believed dead who is not), the namespaces, the laps of a generation.
  *
- * STEP is one access to shared memory. Everything a process computes between two accesses is part of
- * the latter one, for nobody else can see it. A process that may die does so before any STEP, which
- * is after the one before: so each prefix of its accesses is what some death leaves.
+ * STEP is one access to shared memory. Everything a process computes between two accesses is part
+ * of the latter one, for nobody else can see it. A process that may die does so before any STEP,
+ * which is after the one before: so each prefix of its accesses is what some death leaves.
  */
 #ifndef MUTANT
 #define MUTANT 0

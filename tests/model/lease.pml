@@ -2,21 +2,22 @@
  *
  * Lease records: claim, ack, return; claimers that die, recoverers that come late.
  *
- * Mirrors queue_slot.c (mp_queue_claim, move_to_lease, find_claimed, mp_queue_ack, mp_queue_return),
- * queue_lease.c (claim_in_chunk, lease_keep, lease_end, lease_return, take_returned), queue_take.c
- * (take_now, take_behind, queue_put_back) and of queue_object.c recover_lease, cell_still_has_it,
- * recover_cell and recover_queue. Abstracts away: the walk to a cell and the hints (queue_cell.pml): each
- * cell is put once a lap by the model itself, in one step, as soon as it is EMPTY; chunks of records;
- * blocks; sleeping; closing; which record a claimer tries first is open.
+ * Mirrors queue_slot.c (mp_queue_claim, move_to_lease, find_claimed, mp_queue_ack,
+ * mp_queue_return), queue_lease.c (claim_in_chunk, lease_keep, lease_end, lease_return,
+ * take_returned), queue_take.c (take_now, take_behind, queue_put_back) and of queue_object.c
+ * recover_lease, cell_still_has_it, recover_cell and recover_queue. Abstracts away: the walk to a
+ * cell and the hints (queue_cell.pml): each cell is put once a lap by the model itself, in one
+ * step, as soon as it is EMPTY; chunks of records; blocks; sleeping; closing; which record a
+ * claimer tries first is open.
  *
- * Safety: each message is done exactly once; nobody has a message that another one has; whoever gets
- * a message that was claimed before is told so; what the record says is that message; in the end each
- * record is FREE. Liveness: every message is done, under weak fairness.
+ * Safety: each message is done exactly once; nobody has a message that another one has; whoever
+ * gets a message that was claimed before is told so; what the record says is that message; in the
+ * end each record is FREE. Liveness: every message is done, under weak fairness.
  *
- * Mutants: 1 owner written after the claim of the record; 2 the seq is not bumped; 3 recovery does not
- * look whether the cell still has it; 4 recovery frees each CLAIMING record; 5 cells swept before
- * records; 6 LEASED before the cell is EMPTY; 7 recovery skips LEASED; 8 is_current is not asked;
- * 9 filled stored before the payload; 10 rescan does not grow on return; 11 recovery does not grow
+ * Mutants: 1 owner written after the claim of the record; 2 the seq is not bumped; 3 recovery does
+ * not look whether the cell still has it; 4 recovery frees each CLAIMING record; 5 cells swept
+ * before records; 6 LEASED before the cell is EMPTY; 7 recovery skips LEASED; 8 is_current is not
+ * asked; 9 filled stored before from; 10 rescan does not grow on return; 11 recovery does not grow
  * rescan; 12 the seq in filled is not compared.
  */
 #ifndef CLAIMERS
@@ -86,7 +87,7 @@ bool all_ended;
 /* The user has it. */
 #define note_shown(m, is_redelivered) \
 	assert(m > 0 && !(finished >> m & 1)); \
-	assert(user[m] == 0 || gone[user[m]]); \
+	assert(user[m] == 0); \
 	assert(!(seen >> m & 1) || is_redelivered); \
 	user[m] = me; \
 	seen = seen | 1 << m
@@ -180,12 +181,12 @@ took:		skip;
 			fi;
 			mine = 0
 		od;
-		STEP(from[i] = lap_of(word));
 #if MUTANT == 9
 		STEP(filled[i] = lease_seq(mine));
+#endif
+		STEP(from[i] = lap_of(word));
 		STEP(m = payload; message[i] = m);
-#else
-		STEP(m = payload; message[i] = m);
+#if MUTANT != 9
 		STEP(filled[i] = lease_seq(mine));
 #endif
 #if MUTANT == 6
@@ -212,7 +213,7 @@ claimed:	/* the user works on it */
 			finished = finished | 1 << m; user[m] = 0; i = 0; m = 0; mine = 0)
 		fi
 	od;
-died:	atomic { DIE(me); i = 0; m = 0; r = 0; word = 0; mine = 0; ok = 0; is_redelivered = 0 };
+died:	atomic { DIE(me); if :: user[m] == me -> user[m] = 0 :: else fi; i = 0; m = 0; r = 0; word = 0; mine = 0; ok = 0; is_redelivered = 0 };
 	REBORN(me);
 	goto again;
 end:	workers--

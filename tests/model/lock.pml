@@ -4,22 +4,22 @@
  *
  * Mirrors lock.c (mp_lock_acquire, try_acquire, wait_mark, wait_for_lock, mp_lock_release,
  * release_slow, ring_next), lock_object.c (recover_lock), wait.c (wait_until, wait_wake_one_slow,
- * wait_wake_all, wait_ring), recover.c (sweep_client, leave_wait_sets, recover_audit and the second
- * audit of recover_client). Abstracts away: a client has one thread, whose two slots are one word;
- * recursion, plain and poisoned locks, held lists, spinning. A sleeper is woken by rings alone: no
- * pidfd of the owner, no look each 250 ms, mpd's attention is not asked.
+ * wait_wake_all, wait_ring), recover.c (sweep_client, leave_wait_sets, recover_audit and the
+ * second audit of recover_client). Abstracts away: a client has one thread, whose two slots are
+ * one word; recursion, plain and poisoned locks, held lists, spinning. A sleeper is woken by rings
+ * alone: no pidfd of the owner, no look each 250 ms, mpd's attention is not asked.
  *
- * Safety: one owner at a time; recovery frees what a dead one held and nothing else; each death of an
- * owner is reported to exactly one taker, and nothing else is; nobody sleeps when all is at rest.
- * Liveness: every acquire ends, under weak fairness.
+ * Safety: one owner at a time; recovery frees what a dead one held and nothing else; each death of
+ * an owner is reported to exactly one taker, and nothing else is; nobody sleeps when all is at
+ * rest. Liveness: every acquire ends, under weak fairness.
  *
- * Mutants: 1 the bit set after the word is marked; 2 a taker drops WAIT; 3 nobody puts WAIT
- * back (who waited, ring_next); 4 no second look at the set after WAIT was dropped; 5 no audit; 6 the audit does not look
- * for missing bits; 7 recovery asks neither for the generation nor is_current; 8 DIED stays in
- * the word when it is taken and released; 9 recovery does not set DIED; 10 who gives up neither
- * hands on nor tries once more; 11 no audit after a
- * sweep that was another's; 12 recovery stores instead of comparing; 13 the fast release does not
- * look at WAIT; 14 recovery skips locks that have waiters.
+ * Mutants: 1 the bit set after the word is marked; 2 a taker drops WAIT; 3 nobody puts WAIT back
+ * (who waited, ring_next); 4 no second look at the set after WAIT was dropped; 5 no audit; 6 the
+ * audit does not look for missing bits; 7 recovery asks neither for the generation nor is_current;
+ * 8 DIED stays in the word when it is taken and released; 9 recovery does not set DIED; 10 who
+ * gives up neither hands on nor tries once more; 11 no audit after a sweep that was another's; 12
+ * recovery stores instead of comparing; 13 the fast release does not look at WAIT; 14 recovery
+ * skips locks that have waiters.
  */
 #ifndef THREADS
 #define THREADS 2

@@ -6,20 +6,20 @@
  * reclaim_skip, ring_find_ready, ring_take, ring_take_redelivered, ring_free_cell), queue_take.c
  * (take_now, take_behind, look_was_fruitless), queue.c (mp_queue_put, mp_queue_get) and of
  * queue_object.c recover_cell and recover_queue. Abstracts away: sleeping (wait.pml), leases
- * (lease.pml), blocks (block.pml), closing, forged words (WALK_MAX, impossible hints), a payload of more
- * than one word, laps that wrap. Who finds the queue full or empty tries again.
+ * (lease.pml), blocks, closing, forged words (WALK_MAX, impossible hints), a payload
+ * of more than one word, laps that wrap. Who finds the queue full or empty tries again.
  *
- * Safety: each published message is received exactly once (a get counts from the store of EMPTY: if
- * it is killed after that, the message is gone as documented); a second copy is flagged; messages
- * that are not flagged come in the order of their places; in the end a whole lap can be put and got.
- * Liveness: every put and get ends, under weak fairness.
+ * Safety: each published message is received exactly once (a get counts from the store of EMPTY:
+ * if it is killed after that, the message is gone as documented); a second copy is flagged;
+ * messages that are not flagged come in the order of their places; in the end a whole lap can be
+ * put and got. Liveness: every put and get ends, under weak fairness.
  *
  * Mutants: 1 published before the payload; 2 owner written after the claim; 3 recovery skips
  * READING; 4 tries not bumped on redelivery; 5 recovery does not grow rescan; 6 a dead put becomes
- * READY; 7 is_current is not asked; 8 is_current asked before the word is read; 9 rescan_done follows
- * rescan as it is after the look; 10 tail stored before the claim; 11 the lap is not bumped when a
- * cell is freed; 12 a dead put's cell becomes EMPTY of its own lap; 13 jump of a putter lands a lap
- * too far.
+ * READY; 7 is_current is not asked; 8 is_current asked before the word is read; 9 rescan_done
+ * follows rescan as it is after the look; 10 tail stored before the claim; 11 the lap is not
+ * bumped when a cell is freed; 12 a dead put's cell becomes EMPTY of its own lap; 13 jump of a
+ * putter lands a lap too far.
  */
 #ifndef PUTTERS
 #define PUTTERS 2

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """run_models.py [MODEL...]: search the models beside this file with Spin, all of them or those named.
 
-A property passes when its whole state space was searched without an error. A mutant (-DMUTANT=n, one
-fault in the protocol) passes when the search finds an error: a model that cannot see the fault
+A property passes when its whole state space was searched without an error. A mutant (-DMUTANT=n,
+one fault in the protocol) passes when the search finds an error: a model that cannot see the fault
 proves nothing. A search that is cut off, by depth, memory or time, fails; so does a label that no
 search of its model reached. Exit 77 without spin. MP_TEST_SCALE > 1 adds the large bounds.
 
@@ -60,7 +60,7 @@ class Search:
         self.command('spin', '-a', *flags, *(['-DLIVENESS'] if is_live else []),
                      os.path.join(HERE, self.model + '.pml'))
         # What is expected to fail fails soon: the compiler is the greater part of it.
-        self.command('gcc', '-O1' if self.mutant else '-O2', '-w', f'-DMEMLIM={MEMORY_MB}',
+        self.command('gcc', '-O0' if self.mutant else '-O2', '-w', f'-DMEMLIM={MEMORY_MB}',
                      *(['-DNFAIR=3'] if is_live else ['-DSAFETY']),
                      *(['-DCOLLAPSE'] if SCALE > 1 else []), '-o', 'pan', 'pan.c')
         self.read(self.command('./pan', f'-m{DEPTH}', *(['-a', '-f'] if is_live else [])))
@@ -88,7 +88,7 @@ def described_mutants(model):
 
 
 def labels(model):
-    """line -> label of each labelled statement."""
+    """line -> label of each statement that stands behind one; a label alone on its line is exempt."""
     found = {}
     with open(os.path.join(HERE, model + '.pml'), encoding='utf-8') as file:
         for number, line in enumerate(file, 1):
