@@ -133,10 +133,12 @@ int slot_claim_client(struct seg *seg, uint64_t roster_byte, const char *name, u
 		word = load_relaxed(&seg->clients[client].word);
 		generation = generation_next(client_word_generation(word));
 		taken = client_word(SLOT_SETUP, generation, (uint32_t)getpid(), namespace);
-		if (client_word_state(word) != SLOT_FREE ||
-		    !cas_seqcst(&seg->clients[client].word, &word, taken))
+		if (client_word_state(word) != SLOT_FREE)
 			continue;
+		/* Before the claim: who dies right after it must be found by a sweep. */
 		raise_mark(&seg->header->clients_high, client + 1);
+		if (!cas_seqcst(&seg->clients[client].word, &word, taken))
+			continue;
 		fill_client(seg, client, roster_byte, name, parent);
 		/* Publishes the fields above to whoever reads LIVE with acquire. */
 		store_release(&seg->clients[client].word, client_word_with_state(taken, SLOT_LIVE));
@@ -196,11 +198,12 @@ int slot_claim_thread(struct seg *seg, uint32_t client, uint32_t *ret_thread, ui
 			return error;
 		word = load_relaxed(&seg->threads[thread].word);
 		generation = generation_next(thread_word_generation(word));
-		if (thread_word_state(word) != SLOT_FREE ||
-		    !cas_seqcst(&seg->threads[thread].word, &word,
+		if (thread_word_state(word) != SLOT_FREE)
+			continue;
+		raise_mark(&seg->header->threads_high, thread + 1); /* before, as above */
+		if (!cas_seqcst(&seg->threads[thread].word, &word,
 				thread_word(SLOT_SETUP, generation, client)))
 			continue;
-		raise_mark(&seg->header->threads_high, thread + 1);
 		fill_thread(seg, thread);
 		store_release(&seg->threads[thread].word,
 			      thread_word(SLOT_LIVE, generation, client));
