@@ -138,8 +138,7 @@ struct shm_queue {
 	aligned_to(CACHE_LINE) atom64 head;
 	atom64 empty_waits;
 	atom64 redelivered;
-	atom64 leased; /* hint: records in use */
-	uint64_t reserved3[4];
+	uint64_t reserved3[5];
 	struct shm_waiters readable;
 	struct shm_waiters writable;
 	/* Lines 6..9. */

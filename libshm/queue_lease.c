@@ -114,10 +114,8 @@ int lease_claim(struct ring *ring, struct self *me, struct shm_lease **ret_lease
 		if (!chunk)
 			return -EBADMSG;
 		*ret_lease = claim_in_chunk(chunk, me->client, ret_word);
-		if (*ret_lease) {
-			add_relaxed(&ring->shared->leased, 1);
+		if (*ret_lease)
 			return 0;
-		}
 	}
 	return -ENOSPC;
 }
@@ -125,10 +123,7 @@ int lease_claim(struct ring *ring, struct self *me, struct shm_lease **ret_lease
 static bool end_as(struct ring *ring, struct shm_lease *lease, uint64_t word)
 {
 	/* seq_cst: ended, then look whether the queue was closed (queue_finish). */
-	if (!cas_seqcst(&lease->word, &word, lease_word(lease_word_seq(word), 0, LEASE_FREE)))
-		return false;
-	sub_relaxed(&ring->shared->leased, 1);
-	return true;
+	return cas_seqcst(&lease->word, &word, lease_word(lease_word_seq(word), 0, LEASE_FREE));
 }
 
 uint64_t lease_keep(struct shm_lease *lease, uint64_t word)

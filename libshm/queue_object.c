@@ -112,8 +112,7 @@ static void recover_lease(struct ring *ring, struct sweep *sweep, struct shm_lea
 		return;
 	if (next == LEASE_RETURNED)
 		relink(ring->seg, sweep, meta, block);
-	if (cas_seqcst(&lease->word, &word, lease_word(seq, 0, next)) && next == LEASE_FREE)
-		sub_relaxed(&ring->shared->leased, 1);
+	cas_seqcst(&lease->word, &word, lease_word(seq, 0, next));
 }
 
 static void recover_leases(struct ring *ring, struct sweep *sweep)
