@@ -81,14 +81,16 @@ static bool spin(struct self *me, const struct wait_point *point, int64_t deadli
 static bool add_watch(struct self *me, uint32_t client, struct park_watch *ret_watch)
 {
 	struct seg *seg = me->seg;
-	uint32_t generation = client_word_generation(slot_client_word(seg, client));
+	uint64_t word = slot_client_word(seg, client);
+	uint32_t generation = client_word_generation(word);
 	bool is_gone = false;
 
 	if (client == SLOT_NONE || client == me->client)
 		return false;
 	ret_watch->fd = slot_pidfd(seg, client, generation, &is_gone);
 	ret_watch->key = who_make(client, generation);
-	if (is_gone && seg->hooks)
+	/* DEAD already: whoever said so may have died too, before he swept it. */
+	if ((is_gone || client_word_state(word) == SLOT_DEAD) && seg->hooks)
 		seg->hooks->client_died(seg, client, generation);
 	return ret_watch->fd >= 0;
 }
