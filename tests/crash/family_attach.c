@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Coming and going in the crash matrix. Knows: slots. Does not know: mpd's protocol, how anyone
+ * dies.
+ *
+ * After every death the slots of the dead are free for others, and what he held is given back.
+ */
+#include "arena.h"
+#include "crash.h"
+#include "judge.h"
+#include "recover.h"
+#include "require.h"
+#include "self.h"
+#include "slot.h"
+
+enum { IDLE = 1, HOLDING = 2 };
+
+static void attach_begin(struct scene *scene)
+{
+	struct mp_queue_opts opts = { .capacity = CAPACITY };
+	struct party *checker = &scene->parties[CHECKER];
+
+	require(mp_queue_open(&checker->handle, "queue", &opts, &checker->queue) == 0);
+	require(mp_lock_open(&checker->handle, "lock", NULL, &checker->lock) == 0);
+}
+
+/* A leaver with everything a process can hold. */
+static void holds_much(struct scene *scene)
+{
+	struct party *victim = &scene->parties[VICTIM];
+
+	require(mp_queue_open(&victim->handle, "queue", NULL, &victim->queue) == 0);
+	require(mp_lock_open(&victim->handle, "lock", NULL, &victim->lock) == 0);
+	require(mp_queue_put(victim->queue, "x", 1, MP_NOW) == 0);
+	require(mp_queue_claim(victim->queue, MP_NOW, &victim->slot) == 0);
+	require(mp_lock_acquire(victim->lock, MP_NOW) == 0);
+}
+
+static const struct context contexts[] = {
+	{ .name = "idle" },
+	{ .name = "holding a lock and a lease" },
+};
+
+static int attach(struct scene *scene, struct party *party)
+{
+	struct seg *seg = party->seg;
+	struct self *me;
+	int error = slot_claim_client(seg, 0, "victim", SLOT_NONE, &seg->client,
+				      &seg->client_generation);
+
+	(void)scene;
+	return error < 0 ? error : self_get(seg, &me);
+}
+
+static int detach(struct scene *scene, struct party *party)
+{
+	(void)scene;
+	self_forget_all(party->seg);
+	recover_own_exit(party->seg);
+	return 0;
+}
+
+/* Attached already: its slot is of this process, of which all clones are copies. */
+static void be_attached(struct scene *scene, struct party *party)
+{
+	require(attach(scene, party) == 0);
+	party->client = party->seg->client;
+	party->generation = party->seg->client_generation;
+	if (scene->operation->variant)
+		holds_much(scene);
+}
+
+static const struct operation operations[] = {
+	{ .name = "attach", .family = &attach_family, .contexts = IDLE, .run = attach },
+	{ .name = "detach", .family = &attach_family, .contexts = IDLE, .arrange = be_attached,
+	  .run = detach },
+	{ .name = "detach", .family = &attach_family, .contexts = HOLDING, .variant = 1,
+	  .arrange = be_attached, .run = detach },
+};
+
+/* --- what must hold --- */
+
+static bool all_slots_can_be_had(struct scene *scene)
+{
+	struct seg *seg = scene->parties[CHECKER].seg;
+	uint32_t client, generation, had = 0, in_use = ROLES - 1;
+
+	while (slot_claim_client(seg, 0, "probe", SLOT_NONE, &client, &generation) == 0)
+		had++;
+	if (had != seg->at.max_clients - SLOT_FIRST - in_use)
+		return complain(scene, "only %u more clients can attach", had);
+	return true;
+}
+
+static bool everything_was_given_back(struct scene *scene)
+{
+	struct party *checker = &scene->parties[CHECKER];
+	struct arena_usage usage;
+	int told = mp_lock_acquire(checker->lock, MP_NOW);
+	char byte;
+
+	if (told < 0 || (told == MP_OWNER_DIED && !scene->operation->variant))
+		return complain(scene, "the lock says %d", told);
+	if (scene->operation->variant &&
+	    (mp_queue_get(checker->queue, &byte, 1, MP_NOW) != 1 || byte != 'x'))
+		return complain(scene, "the leased message is lost");
+	arena_measure(checker->seg, &usage);
+	return usage.blocks_held == 0 || complain(scene, "a block is held by nobody");
+}
+
+static bool attach_check(struct scene *scene)
+{
+	return everything_was_given_back(scene) && all_slots_can_be_had(scene);
+}
+
+const struct family attach_family = {
+	.name = "attach",
+	.operations = operations,
+	.operation_count = sizeof operations / sizeof *operations,
+	.contexts = contexts,
+	.context_count = sizeof contexts / sizeof *contexts,
+	.begin = attach_begin,
+	.check = attach_check,
+	.victim_attaches = true,
+};

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See judge.h. Knows: what mpd does with a death.
+ */
+#include "judge.h"
+
+#include "arena.h"
+#include "clock.h"
+#include "recover.h"
+#include "slot.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+#define WOKE_NS INT64_C(2000000000)
+
+bool complain(struct scene *scene, const char *format, ...)
+{
+	char sentence[300];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(sentence, sizeof sentence, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "crash: %s, %s, %s %u%s%s %.0u: %s\n", scene->operation->name,
+		scene->context->name, scene->at, scene->step, scene->other ? " with " : "",
+		scene->other ? scene->other->name : "", scene->other_step, sentence);
+	return false;
+}
+
+static uint32_t thread_of(struct seg *seg, uint32_t client)
+{
+	uint32_t high = seg_threads_high(seg);
+
+	for (uint32_t thread = SLOT_FIRST; thread < high; thread++) {
+		uint64_t word = load_acquire(&seg->threads[thread].word);
+
+		if (thread_word_state(word) != SLOT_FREE && thread_word_client(word) == client)
+			return thread;
+	}
+	return SLOT_NONE;
+}
+
+uint32_t judge_bell(struct scene *scene)
+{
+	struct seg *seg = scene->parties[CHECKER].seg;
+
+	return load_seqcst(&seg->threads[thread_of(seg, scene->parties[SLEEPER].client)].bell);
+}
+
+/* The lowest bit says asleep, the rest counts rings. */
+bool judge_sleeper_woke(struct scene *scene)
+{
+	atomic_int *is_done = &scene->parties[SLEEPER].ledger->is_done;
+	int64_t until = clock_now_ns() + WOKE_NS;
+	struct timespec nap = { .tv_nsec = 30000 };
+
+	if (scene->is_copy)
+		return judge_bell(scene) >> 1 != scene->sleeper_bell >> 1;
+	while (!atomic_load(is_done) && clock_now_ns() < until)
+		nanosleep(&nap, NULL);
+	return atomic_load(is_done);
+}
+
+/* One that attached while it died is known by its pid alone. */
+static void find_attaching(struct scene *scene)
+{
+	struct party *victim = &scene->parties[VICTIM];
+	struct seg *seg = scene->parties[CHECKER].seg;
+
+	for (uint32_t client = SLOT_FIRST; client < seg->at.max_clients; client++) {
+		uint64_t word = slot_client_word(seg, client);
+
+		if (client_word_state(word) != SLOT_FREE &&
+		    client_word_pid(word) == (uint32_t)scene->victim_pid) {
+			victim->client = client;
+			victim->generation = client_word_generation(word);
+		}
+	}
+}
+
+static void declare_dead(struct scene *scene, enum role role)
+{
+	struct party *party = &scene->parties[role];
+
+	if (party->client)
+		recover_client(scene->parties[CHECKER].seg, party->client, party->generation);
+}
+
+static bool is_gone(struct scene *scene, enum role role)
+{
+	struct party *party = &scene->parties[role];
+	struct seg *seg = scene->parties[CHECKER].seg;
+	uint64_t word = slot_client_word(seg, party->client);
+	uint32_t thread = thread_of(seg, party->client);
+
+	if (!party->client)
+		return true;
+	if (client_word_generation(word) == party->generation &&
+	    client_word_state(word) != SLOT_FREE)
+		return complain(scene, "the client slot of the dead is still in use");
+	if (client_word_state(word) == SLOT_FREE && thread != SLOT_NONE)
+		return complain(scene, "thread slot %u of the dead is still in use", thread);
+	return true;
+}
+
+static bool is_guard_free(struct scene *scene, struct shm_guard *guard, const char *name)
+{
+	return load_relaxed(&guard->owner) == 0 || complain(scene, "the %s guard is held", name);
+}
+
+static bool is_arena_whole(struct scene *scene)
+{
+	struct seg *seg = scene->parties[CHECKER].seg;
+
+	return arena_check(seg) == 0 || complain(scene, "the arena is not whole");
+}
+
+bool judge_scene(struct scene *scene)
+{
+	struct seg *seg = scene->parties[CHECKER].seg;
+	bool is_good;
+
+	if (scene->operation->family->victim_attaches)
+		find_attaching(scene);
+	for (enum role role = 0; role < ROLES; role++)
+		if (scene->is_dead[role])
+			declare_dead(scene, role);
+	is_good = scene->operation->family->check(scene);
+	for (enum role role = 0; role < ROLES; role++)
+		is_good &= !scene->is_dead[role] || is_gone(scene, role);
+	is_good &= is_guard_free(scene, &seg->header->directory_guard, "directory");
+	is_good &= is_guard_free(scene, &seg->header->arena_guard, "arena");
+	return is_arena_whole(scene) && is_good;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Two in the middle: VICTIM stands before step i of its operation, SURVIVOR before step j of
+ * another, in both orders; VICTIM is killed and recovered while SURVIVOR stands there; SURVIVOR
+ * goes on to its end; then everything is judged. One that cannot reach its step because the other
+ * holds it up simply goes on when the other has died.
+ */
+#include "mode.h"
+
+#include "clock.h"
+#include "recover.h"
+#include "require.h"
+#include "scene.h"
+#include "trace.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define POINTS_MAX 64
+#define REACH_NS INT64_C(4000000)
+#define FINISH_MS 10000
+#define RECOVER_MS 20
+
+struct pairing {
+	struct scene *scene;
+	struct trace traces[2]; /* VICTIM's, SURVIVOR's */
+	unsigned points[2][POINTS_MAX];
+	unsigned counts[2];
+};
+
+/* False: it is held up, or has reached its end on another way. */
+static bool reach(struct pairing *pairing, enum role role, unsigned k)
+{
+	struct scene *scene = pairing->scene;
+	struct ledger *ledger = &scene->ledgers[role];
+	int64_t until = clock_now_ns() + REACH_NS;
+	struct timespec nap = { .tv_nsec = 10000 };
+
+	trace_start_until(scene, role, &pairing->traces[role], k, false);
+	while (!atomic_load(&ledger->is_stopped) && !atomic_load(&ledger->is_done)) {
+		if (clock_now_ns() > until)
+			return false;
+		nanosleep(&nap, NULL);
+	}
+	return true;
+}
+
+/* In a clone: mpd's part while SURVIVOR stands. */
+static void recover_now(struct scene *scene)
+{
+	struct party *victim = &scene->parties[VICTIM];
+
+	recover_client(scene->parties[SLEEPER].seg, victim->client, victim->generation);
+}
+
+/* Held up by SURVIVOR, rightly, it dies too: the judge goes on where it stopped. */
+static void recover_while_it_stands(struct scene *scene)
+{
+	scene_clone(scene, SLEEPER, recover_now);
+	scene->is_dead[SLEEPER] = scene_wait(scene, SLEEPER, RECOVER_MS) == -1;
+}
+
+static void finish(struct pairing *pairing)
+{
+	struct scene *scene = pairing->scene;
+
+	atomic_store(&scene->ledgers[SURVIVOR].may_go_on, 1);
+	if (scene_wait(scene, SURVIVOR, FINISH_MS) != -1)
+		return;
+	complain(scene, "the survivor does not end");
+	atomic_fetch_add(&totals->failures, 1);
+}
+
+static void run_one(struct pairing *pairing, unsigned i, unsigned j, bool is_victim_first)
+{
+	struct scene *scene = pairing->scene;
+	unsigned points[2] = { pairing->points[VICTIM][i], pairing->points[SURVIVOR][j] };
+
+	scene->step = points[VICTIM];
+	scene->other_step = points[SURVIVOR];
+	reach(pairing, is_victim_first ? VICTIM : SURVIVOR, points[is_victim_first ? 0 : 1]);
+	reach(pairing, is_victim_first ? SURVIVOR : VICTIM, points[is_victim_first ? 1 : 0]);
+	scene_end_clone(scene, VICTIM);
+	recover_while_it_stands(scene);
+	finish(pairing);
+	atomic_fetch_add(&totals->pairs, 1);
+	scene_judge_real(scene);
+	scene_rewind(scene);
+}
+
+static bool is_over(void)
+{
+	return limits.stops_at_first && atomic_load(&totals->failures) > 0;
+}
+
+void mode_pair(struct scene *scene)
+{
+	struct pairing pairing = { .scene = scene };
+	unsigned most = limits.points < POINTS_MAX ? limits.points : POINTS_MAX;
+
+	scene->at = "pair at";
+	for (enum role role = VICTIM; role <= SURVIVOR; role++) {
+		trace_run(scene, role, &pairing.traces[role], NULL);
+		scene_rewind(scene);
+		pairing.counts[role] =
+			trace_points(&pairing.traces[role], most, pairing.points[role]);
+	}
+	for (unsigned i = 0; i < pairing.counts[VICTIM]; i++)
+		for (unsigned j = 0; j < pairing.counts[SURVIVOR] && !is_over(); j++) {
+			run_one(&pairing, i, j, true);
+			run_one(&pairing, i, j, false);
+		}
+	trace_end(&pairing.traces[VICTIM]);
+	trace_end(&pairing.traces[SURVIVOR]);
+}

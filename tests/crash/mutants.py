@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Faults the crash matrix must find: one line of the library's source each.
+
+mutants.py --names            "NAME SOURCE" of each, for meson
+mutants.py NAME SOURCE OUT    SOURCE with that line under #ifdef MUTANT; fails unless it is there once
+
+Each tells which operations to run (--filter) and how (--modes), so that finding it takes seconds."""
+import sys
+from collections import namedtuple
+
+Mutant = namedtuple('Mutant', 'name source line becomes filter modes')
+
+MUTANTS = [
+    Mutant('owner_written_after_the_claim', 'queue_ring.c',
+           'cell_word(lap, 0, client, CELL_WRITING)))',
+           'cell_word(lap, 0, SLOT_NONE, CELL_WRITING)) && '
+           '(store_relaxed(&look.cell->word, cell_word(lap, 0, client, CELL_WRITING)), true))',
+           'put', 'snapshot'),
+    Mutant('published_before_the_payload', 'queue_take.c',
+           'memcpy(cell->payload.bytes, data, len);',
+           '{ ring_publish(place); memcpy(cell->payload.bytes, data, len); }',
+           'put', 'snapshot'),
+    Mutant('waiters_bit_cleared_before_the_second_look', 'wait.c',
+           'or_seqcst(leaf, bit); /* S3 */',
+           'or_seqcst(leaf, bit), and_seqcst(leaf, ~bit);',
+           'put', 'kill'),
+    Mutant('recovery_skips_cells_being_read', 'queue_object.c',
+           'if ((state != CELL_WRITING && state != CELL_READING) ||',
+           'if (state != CELL_WRITING ||',
+           'get', 'snapshot'),
+    Mutant('lease_without_a_new_version', 'queue_lease.c',
+           'uint64_t mine = lease_word(lease_word_seq(word) + 1, client, LEASE_CLAIMING);',
+           'uint64_t mine = lease_word(lease_word_seq(word), client, LEASE_CLAIMING);',
+           'claim', 'snapshot'),
+    Mutant('lease_filled_unsaid', 'queue_slot.c',
+           'store_release(&lease->filled, lease_word_seq(word));',
+           ';',
+           'claim', 'snapshot'),
+    Mutant('block_freed_without_taking_it_back', 'queue_take.c',
+           'arena_unlink(queue->ring.seg, me->client, block);',
+           ';',
+           'get of a block', 'snapshot'),
+    Mutant('two_take_one_message', 'queue_ring.c',
+           'return cas_acquire(&found->cell->word, &word, found->word);',
+           'return store_relaxed(&found->cell->word, found->word), word != 0;',
+           'get', 'pair'),
+    Mutant('lock_owner_written_after_the_claim', 'lock.c',
+           'if (likely(cas_acquire(&lock->shared->word, &free_word, who)))',
+           'if (likely(cas_acquire(&lock->shared->word, &free_word, UINT64_C(1) << 12)) && '
+           '(store_relaxed(&lock->shared->word, who), true))',
+           'lock acquire', 'snapshot'),
+    Mutant('death_of_a_holder_untold', 'lock_object.c',
+           'if (!cas_seqcst(&shared->word, &word, lock_word_after_death(word, poison)))',
+           'if (!cas_seqcst(&shared->word, &word, word & LOCK_WAIT))',
+           'lock acquire', 'snapshot'),
+    Mutant('new_object_keeps_its_blocks_held', 'object.c',
+           'object_link_blocks(seg, entry);',
+           ';',
+           'queue open', 'snapshot'),
+    Mutant('half_made_object_forgotten', 'object_free.c',
+           'if (kind == INTENT_CREATE_OBJECT && load_acquire(&entry->word) == after)',
+           'if (false)',
+           'queue open', 'snapshot'),
+    Mutant('thread_slots_of_the_dead_kept', 'recover.c',
+           'for_each_thread(&sweep, free_thread);',
+           ';',
+           'put', 'snapshot'),
+    Mutant('audit_finds_nobody', 'recover.c',
+           'waited->type->is_ready(seg, waited->object, waited->condition, client);',
+           'false;',
+           'put', 'kill'),
+    Mutant('sweep_leaves_blocks', 'recover.c',
+           'arena_sweep(seg, client, is_current, &sweep);',
+           ';',
+           'reserve', 'snapshot'),
+    Mutant('slot_claimed_before_it_can_be_found', 'slot.c',
+           'raise_mark(&seg->header->clients_high, client + 1);',
+           ';',
+           'attach', 'snapshot'),
+]
+
+
+def weave(mutant, source, out):
+    lines = open(source, encoding='utf-8').read().split('\n')
+    at = [i for i, line in enumerate(lines) if line.strip() == mutant.line]
+    if len(at) != 1:
+        sys.exit(f'{source}: the line of {mutant.name} stands there {len(at)} times: {mutant.line}')
+    i = at[0]
+    lines[i:i + 1] = ['#ifdef MUTANT', mutant.becomes, '#else', lines[i], '#endif']
+    with open(out, 'w', encoding='utf-8') as file:
+        file.write(f'#line 1 "{source}"\n' + '\n'.join(lines))
+
+
+def main(arguments):
+    if arguments == ['--names']:
+        for mutant in MUTANTS:
+            print(mutant.name, mutant.source)
+        return
+    name, source, out = arguments
+    weave(next(mutant for mutant in MUTANTS if mutant.name == name), source, out)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])

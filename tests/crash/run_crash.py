@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The crash matrix and its mutants: run_crash.py CRASH DIRECTORY_OF_MUTANTS.
+
+Runs the matrix, then each mutant on the operations it breaks; a mutant that survives is a failure.
+MP_TEST_SCALE above 1 (nightly) runs every instruction and the whole pair matrix, again and again
+until the kills asked for are reached. Ends with one line in plain digits."""
+import os
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from mutants import MUTANTS
+
+FIGURES = re.compile(r'^crash: (\d+) operations, (\d+) instructions, (\d+) states, (\d+) kills, '
+                     r'(\d+) pairs, (\d+) failures$', re.MULTILINE)
+NAMES = ('operations', 'instructions', 'states', 'kills', 'pairs', 'failures')
+MUTANT_SECONDS = 120
+COMPLAINTS_SHOWN = 40
+
+CI = dict(kills=850, points=7, wanted=300_000)
+NIGHTLY = dict(kills=0, points=64, wanted=10_000_000)
+
+
+def cpus():
+    return len(os.sched_getaffinity(0))
+
+
+def show(text):
+    lines = [line for line in text.splitlines() if line.startswith('crash: ')
+             and not FIGURES.match(line)]
+    for line in lines[:COMPLAINTS_SHOWN]:
+        print(line, flush=True)
+    if len(lines) > COMPLAINTS_SHOWN:
+        print(f'... and {len(lines) - COMPLAINTS_SHOWN} lines more', flush=True)
+
+
+def run(program, *arguments, seconds=None):
+    """Its figures and what it complained of."""
+    try:
+        done = subprocess.run([program, *arguments], capture_output=True, text=True,
+                              timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return dict.fromkeys(NAMES, 0), 'crash: it hangs'
+    found = FIGURES.search(done.stdout)
+    if not found:
+        return dict.fromkeys(NAMES, 0), done.stderr + f'crash: it ended with {done.returncode}'
+    return dict(zip(NAMES, map(int, found.groups()))), done.stderr
+
+
+def run_matrix(program, plan):
+    totals = None
+    began = time.monotonic()
+    while True:
+        figures, complaints = run(program, '--kills', str(plan['kills']),
+                                  '--points', str(plan['points']),
+                                  '--modes', 'snapshot,kill,pair' if not totals else 'kill')
+        show(complaints)
+        if figures['operations'] == 0:
+            return None
+        if not totals:
+            totals = figures
+        else:
+            totals['kills'] += figures['kills']
+            totals['failures'] += figures['failures']
+        print('{kills} kills, {pairs} pairs, {failures} failures'.format(**totals),
+              f'after {time.monotonic() - began:.0f} s', flush=True)
+        if totals['kills'] >= plan['wanted'] or totals['failures']:
+            return totals
+
+
+def is_caught(directory, mutant):
+    figures, complaints = run(f'{directory}/crash_{mutant.name}', '--stop-at-first',
+                              '--workers', '1', '--kills', '60', '--points', '6',
+                              '--filter', mutant.filter, '--modes', mutant.modes,
+                              seconds=MUTANT_SECONDS)
+    first = complaints.splitlines()[0] if complaints else 'it survives'
+    is_good = figures['failures'] > 0 or 'hangs' in complaints
+    print(f'mutant {mutant.name}:', first.removeprefix('crash: '), flush=True)
+    return is_good
+
+
+def main():
+    program, directory = sys.argv[1:3]
+    plan = NIGHTLY if float(os.environ.get('MP_TEST_SCALE') or 1) > 1 else CI
+    totals = run_matrix(program, plan)
+    if not totals:
+        print('not ok 1 - the crash matrix runs to its end')
+        return 1
+    with ThreadPoolExecutor(cpus()) as pool:
+        caught = sum(pool.map(lambda mutant: is_caught(directory, mutant), MUTANTS))
+    print('crash: {operations} operations, {instructions} instructions, {states} states, '
+          '{kills} kills, {pairs} pairs, {failures} failures,'.format(**totals),
+          f'{caught} of {len(MUTANTS)} mutants caught', flush=True)
+    is_good = totals['failures'] == 0 and caught == len(MUTANTS)
+    return 0 if is_good and totals['kills'] >= plan['wanted'] else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
