@@ -5,6 +5,7 @@
  *
  * The last line on standard output is for programs: see report().
  */
+#include "clock.h"
 #include "crash.h"
 #include "mode.h"
 #include "require.h"
@@ -18,7 +19,8 @@
 #include <sys/wait.h>
 
 #define WORKERS_MAX 64
-#define JOB_SECONDS 900
+#define JOB_SECONDS 3600
+#define PROGRESS_NS INT64_C(15000000000)
 
 const struct family *const families[] = { &lock_family, &queue_family, &object_family,
 					  &arena_family, &attach_family };
@@ -82,11 +84,29 @@ static void say(const struct job *job)
 
 static unsigned running;
 
+/* Long work shows that it goes on. */
+static void tell_progress(void)
+{
+	static int64_t told_ns;
+	int64_t now = clock_now_ns();
+
+	if (!told_ns)
+		told_ns = now;
+	if (now - told_ns < PROGRESS_NS)
+		return;
+	told_ns = now;
+	printf("so far: %lu states, %lu kills, %lu pairs, %lu failures\n",
+	       atomic_load(&totals->states), atomic_load(&totals->kills),
+	       atomic_load(&totals->pairs), atomic_load(&totals->failures));
+	fflush(stdout);
+}
+
 static void reap_one(void)
 {
 	int status;
 	pid_t pid = wait(&status);
 
+	tell_progress();
 	if (pid < 0)
 		return;
 	running--;

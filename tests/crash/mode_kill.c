@@ -18,7 +18,7 @@
 #define ASLEEP_MS 2000
 #define DEATH_MS 5000
 #define SETTLED_NS 50000
-#define OCCURRENCES_EASY 40
+#define OCCURRENCES_EASY 8
 
 static bool wait_until_asleep(struct scene *scene)
 {
