@@ -18,7 +18,7 @@ PROPERTIES = [
      '-DPUTTERS=2 -DGETTERS=2 -DPUTS=1', 2),
     ('queue_cell', 'two putters, two messages each', 'safety', '-DPUTTERS=2 -DGETTERS=1 -DPUTS=2', 2),
     ('queue_cell', 'two getters, two recoverers', 'safety',
-     '-DPUTTERS=1 -DGETTERS=2 -DRECOVERERS=2 -DPUTS=2', 2),
+     '-DPUTTERS=1 -DGETTERS=2 -DRECOVERERS=2 -DPUTS=1', 2),
     ('lock', 'three threads, one may give up, one dies', 'safety', '-DTHREADS=3 -DIMPATIENT=1', 1),
     ('lock', 'three threads, two rounds, one may give up', 'safety',
      '-DTHREADS=3 -DROUNDS=2 -DIMPATIENT=1 -DDEATHS=0', 2),
@@ -52,7 +52,6 @@ PROPERTIES = [
     ('wait', 'one getter is stopped, mpd looks: all ends', 'live', '-DDEATHS=0 -DSTOPS=1', 2),
     ('wait', 'two messages, a putter dies', 'safety',
      '-DPUTTERS=2 -DPUTTER_DIES=true -DMORTALS=0', 2),
-    ('wait', 'three getters, one is stopped', 'safety', '-DGETTERS=3 -DDEATHS=0 -DSTOPS=1', 2),
 ]
 
 ONE_EACH = '-DPUTTERS=1 -DGETTERS=1 -DPUTS=2'
