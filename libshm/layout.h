@@ -101,7 +101,7 @@ struct shm_header {
 	/* One line (any): each sleep changes it. */
 	aligned_to(CACHE_LINE) atom32 next_ticket;
 	atom32 asleep;       /* hint: threads in the kernel; recounted by each sweep */
-	atom32 threads_live; /* hint: thread slots in use; recounted by each sweep */
+	atom32 threads_live; /* hint: slots in which a thread runs; recounted by each sweep */
 	atom32 reserved3[13];
 
 	/* One line (any): mpd's attention. */

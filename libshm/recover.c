@@ -140,7 +140,7 @@ static void recount_asleep(struct seg *seg)
 	uint32_t high = seg_threads_high(seg), asleep = 0, live = 0;
 
 	for (uint32_t thread = SLOT_FIRST; thread < high; thread++) {
-		if (thread_word_state(load_relaxed(&seg->threads[thread].word)) == SLOT_FREE)
+		if (!thread_word_is_live(load_relaxed(&seg->threads[thread].word)))
 			continue;
 		live++;
 		asleep += load_relaxed(&seg->threads[thread].bell) & 1;

@@ -149,7 +149,7 @@ static cold int refuse(const struct seg *seg, int error)
 {
 	uint32_t most = seg->at.max_threads - SLOT_FIRST;
 
-	if (error == -ENOSPC && load_relaxed(&seg->header->threads_live) >= most)
+	if (error == -ENOSPC && slot_are_threads_full(seg))
 		return explain(error,
 			       "segment '%s' takes %u threads at once and has them (max_sleepers "
 			       "%u, less %u); end some, or make it with more",
@@ -277,7 +277,6 @@ int self_find(struct seg *seg, struct self **ret_self)
 int self_anchor(struct seg *seg, uint64_t *ret_who)
 {
 	uint64_t who = load_acquire(&seg->anchor);
-	uint32_t thread;
 	int error = 0;
 
 	if (likely(who)) {
@@ -287,7 +286,7 @@ int self_anchor(struct seg *seg, uint64_t *ret_who)
 	pthread_mutex_lock(&seg->mutex);
 	who = load_relaxed(&seg->anchor);
 	if (!who)
-		error = slot_claim_thread(seg, seg->client, &thread, &who);
+		error = slot_claim_anchor(seg, seg->client, &who);
 	if (error == 0)
 		store_release(&seg->anchor, who);
 	pthread_mutex_unlock(&seg->mutex);

@@ -187,7 +187,9 @@ static int commit_thread(struct seg *seg, uint32_t thread)
 	return seg_commit(seg, seg->at.tickets + thread * sizeof(atom32), sizeof(atom32));
 }
 
-int slot_claim_thread(struct seg *seg, uint32_t client, uint32_t *ret_thread, uint64_t *ret_who)
+/* `flags`: 0 or THREAD_ANCHOR. */
+static int claim_thread(struct seg *seg, uint32_t client, uint64_t flags, uint32_t *ret_thread,
+			uint64_t *ret_who)
 {
 	for (uint32_t thread = SLOT_FIRST; thread < seg->at.max_threads; thread++) {
 		uint32_t generation;
@@ -202,12 +204,11 @@ int slot_claim_thread(struct seg *seg, uint32_t client, uint32_t *ret_thread, ui
 			continue;
 		raise_mark(&seg->header->threads_high, thread + 1); /* before, as above */
 		if (!cas_seqcst(&seg->threads[thread].word, &word,
-				thread_word(SLOT_SETUP, generation, client)))
+				thread_word(SLOT_SETUP, generation, client) | flags))
 			continue;
 		fill_thread(seg, thread);
 		store_release(&seg->threads[thread].word,
-			      thread_word(SLOT_LIVE, generation, client));
-		add_relaxed(&seg->header->threads_live, 1);
+			      thread_word(SLOT_LIVE, generation, client) | flags);
 		*ret_thread = thread;
 		*ret_who = who_make(thread, generation);
 		return 0;
@@ -215,11 +216,38 @@ int slot_claim_thread(struct seg *seg, uint32_t client, uint32_t *ret_thread, ui
 	return -ENOSPC;
 }
 
+int slot_claim_thread(struct seg *seg, uint32_t client, uint32_t *ret_thread, uint64_t *ret_who)
+{
+	int error = claim_thread(seg, client, 0, ret_thread, ret_who);
+
+	if (error == 0)
+		add_relaxed(&seg->header->threads_live, 1);
+	return error;
+}
+
+int slot_claim_anchor(struct seg *seg, uint32_t client, uint64_t *ret_who)
+{
+	uint32_t thread;
+
+	return claim_thread(seg, client, THREAD_ANCHOR, &thread, ret_who);
+}
+
+bool slot_are_threads_full(const struct seg *seg)
+{
+	uint32_t high = seg_threads_high(seg);
+
+	for (uint32_t thread = SLOT_FIRST; thread < high; thread++)
+		if (thread_word_state(load_relaxed(&seg->threads[thread].word)) == SLOT_FREE)
+			return false;
+	return high == seg->at.max_threads;
+}
+
 void slot_free_thread(struct seg *seg, uint32_t thread, uint64_t word)
 {
 	if (thread_word_state(word) != SLOT_FREE &&
 	    cas_seqcst(&seg->threads[thread].word, &word,
-		       thread_word(SLOT_FREE, thread_word_generation(word), 0)))
+		       thread_word(SLOT_FREE, thread_word_generation(word), 0)) &&
+	    thread_word_is_live(word))
 		sub_relaxed(&seg->header->threads_live, 1);
 }
 

@@ -21,6 +21,11 @@ int slot_claim_client(struct seg *seg, uint64_t roster_byte, const char *name, u
 void slot_free_client(struct seg *seg, uint32_t client, uint32_t generation);
 
 int slot_claim_thread(struct seg *seg, uint32_t client, uint32_t *ret_thread, uint64_t *ret_who);
+/* The same for an anchor: a slot in which no thread runs, so it never counts as one that may be
+ * running. */
+int slot_claim_anchor(struct seg *seg, uint32_t client, uint64_t *ret_who);
+/* Is no slot left for a thread? Anchors take slots too. */
+bool slot_are_threads_full(const struct seg *seg);
 /* Frees it if its word still is exactly that one: a late sweeper cannot hit a successor. */
 void slot_free_thread(struct seg *seg, uint32_t thread, uint64_t word);
 

@@ -7,8 +7,9 @@
  *          |  -    |  gen:24  | ns:10 | pid:22 | state | FREE keeps the generation it had
  *          ns: low bits of the pid namespace's inode, so that even a half-made slot tells
  *          whether its pid means anything to the reader
- *   thread  63      40 39    28 27     4 3    0      FREE -> SETUP -> LIVE -> FREE
- *          |    -     | client |  gen:24 | state |
+ *   thread  63    41 40 39    28 27     4 3    0     FREE -> SETUP -> LIVE -> FREE
+ *          |   -    | a | client |  gen:24 | state | a: an anchor, which stands for its whole
+ *          process in the words of plain locks; no thread runs in that slot
  *   entry   63                28 27     4 3    0      FREE -> LIVE -> REMOVED -> FREE
  *          |         -          |  gen:24 | state |   FREE -> ANONYMOUS -> FREE
  *
@@ -24,6 +25,7 @@
 #define GENERATION_BITS 24
 #define GENERATION_MASK ((UINT32_C(1) << GENERATION_BITS) - 1)
 #define WHO_BITS 36
+#define THREAD_ANCHOR (UINT64_C(1) << 40)
 
 enum slot_state { SLOT_FREE = 0, SLOT_SETUP = 1, SLOT_LIVE = 2, SLOT_DEAD = 3 };
 /* LIVE has a name and lives until that is removed. REMOVED had one, ANONYMOUS never had: both live
@@ -81,6 +83,12 @@ static inline uint32_t thread_word_generation(uint64_t word)
 static inline uint32_t thread_word_client(uint64_t word)
 {
 	return (uint32_t)bits_get(word, 28, SLOT_BITS);
+}
+
+/* Does a thread run in this slot? */
+static inline bool thread_word_is_live(uint64_t word)
+{
+	return thread_word_state(word) != SLOT_FREE && !(word & THREAD_ANCHOR);
 }
 
 static inline uint64_t entry_word(enum entry_state state, uint32_t generation)

@@ -22,9 +22,6 @@ struct shared {
 };
 
 static struct shared *shared;
-/* Of its own: for a plain lock a process takes a second thread slot, which must not make the
- * segment of the other rows look busier than it is. */
-static mp_segment *plain_segment;
 static mp_lock *plain, *checked;
 
 static void make_pthread(pthread_mutex_t *mutex, int robust)
@@ -46,8 +43,7 @@ void locks_open(void)
 	shared = shared_pages(sizeof *shared);
 	make_pthread(&shared->pthread, PTHREAD_MUTEX_STALLED);
 	make_pthread(&shared->robust, PTHREAD_MUTEX_ROBUST);
-	check(mp_segment_open("bench-plain", NULL, &plain_segment));
-	check(mp_lock_open(plain_segment, NULL, &opts, &plain));
+	check(mp_lock_open(bench_segment, NULL, &opts, &plain));
 	check(mp_lock_open(bench_segment, NULL, NULL, &checked));
 }
 

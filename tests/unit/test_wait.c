@@ -266,11 +266,65 @@ static void audit_rings_who_has_lost_his_bit(void **state)
 	end(&things);
 }
 
+/* Found ready at the second look: by spinning, if that is tried at all. */
+static bool is_ready_at_second_look(void *arg)
+{
+	return add_relaxed((atom32 *)arg, 1) > 0;
+}
+
+static bool finds_by_spinning(struct things *things)
+{
+	atom32 looks = 0;
+	struct wait_point point = { .set = things->set,
+				    .record = things->record,
+				    .is_ready = is_ready_at_second_look,
+				    .object = &looks };
+	struct self *me;
+	int result;
+
+	assert_int_equal(self_get(things->objects.seg, &me), 0);
+	result = wait_until(me, &point, clock_deadline_ns(MP_MSEC(1)));
+	assert_true(result == 0 || result == -ETIMEDOUT); /* asleep there is one look only */
+	return result == 0;
+}
+
+/* The anchor of a plain lock takes a thread slot, but nobody runs in it. */
+static void plain_lock_does_not_make_a_machine_look_busier(void **state)
+{
+	struct mp_lock_opts opts = { .kind = MP_LOCK_PLAIN };
+	struct things things = { 0 };
+	uint32_t client, other, generation;
+	struct seg *seg;
+	mp_lock *plain;
+	uint64_t who;
+
+	begin(&things);
+	seg = things.objects.seg;
+	seg->usable_cpus = 2;
+	assert_int_equal(mp_lock_open(&things.objects.handle, "p", &opts, &plain), 0);
+	assert_int_equal(mp_lock_acquire(plain, MP_NOW), 0);
+	assert_int_equal(mp_lock_release(plain), 0);
+	client = harness_segment_client(seg, &generation);
+	assert_int_equal(slot_claim_thread(seg, client, &other, &who), 0);
+	assert_true(finds_by_spinning(&things)); /* two threads, two CPUs */
+	/* The sweep counts anew. */
+	recover_client(seg, client, generation);
+	client = harness_segment_client(seg, &generation);
+	assert_int_equal(slot_claim_thread(seg, client, &other, &who), 0);
+	assert_true(finds_by_spinning(&things));
+	assert_int_equal(slot_claim_thread(seg, client, &other, &who), 0);
+	assert_false(finds_by_spinning(&things)); /* three are too many */
+	recover_client(seg, client, generation);
+	mp_lock_close(plain);
+	end(&things);
+}
+
 static const struct harness_test tests[] = {
 	HARNESS_TEST(every_thing_wakes_somebody),
 	HARNESS_TEST(who_has_waited_longest_is_rung_first),
 	HARNESS_TEST(wake_spent_on_one_who_times_out_is_handed_on),
 	HARNESS_TEST(audit_rings_who_has_lost_his_bit),
+	HARNESS_TEST(plain_lock_does_not_make_a_machine_look_busier),
 };
 
 HARNESS_MAIN(tests)
