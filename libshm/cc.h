@@ -11,6 +11,7 @@
 #define MP_EXPORT __attribute__((visibility("default")))
 #define cold __attribute__((cold, noinline))
 #define noinline_ __attribute__((noinline))
+#define always_inline inline __attribute__((always_inline))
 #define must_use __attribute__((warn_unused_result))
 #define printf_like(fmt, args) __attribute__((format(printf, fmt, args)))
 #define aligned_to(n) __attribute__((aligned(n)))

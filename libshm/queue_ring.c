@@ -72,6 +72,9 @@ static void reclaim_skip(struct shm_cell *cell, uint64_t word)
 	cas_seqcst(&cell->word, &word, cell_word(cell_word_lap(word) + 1, 0, 0, CELL_EMPTY));
 }
 
+/* Where a walk ended. On the way of each put and get it stays in registers (the walks are inlined
+ * there): a compiler that reads two of its words at once from memory, just after they were stored
+ * one by one, makes the CPU wait until both have left the store buffer. */
 struct look {
 	struct shm_cell *cell;
 	uint64_t position;
@@ -79,7 +82,7 @@ struct look {
 };
 
 /* Walk to the cell that decides about a put: 0 EMPTY at this lap, -EAGAIN full, -EPIPE sealed. */
-static int walk_to_tail(struct ring *ring, struct look *look)
+static always_inline int find_tail(struct ring *ring, struct look *look)
 {
 	uint64_t position = checked_position(ring, load_relaxed(&ring->shared->tail));
 
@@ -105,17 +108,22 @@ static int walk_to_tail(struct ring *ring, struct look *look)
 	return -EAGAIN;
 }
 
+static noinline_ int walk_to_tail(struct ring *ring, struct look *look)
+{
+	return find_tail(ring, look);
+}
+
 int ring_claim_empty(struct ring *ring, uint32_t client, struct place *ret_place)
 {
 	struct look look;
 
 	for (;;) {
-		int result = walk_to_tail(ring, &look);
-		uint64_t lap = position_lap(look.position);
+		int result = find_tail(ring, &look);
+		uint64_t lap = position_lap(look.position), word = look.word;
 
 		if (result < 0)
 			return result;
-		if (cas_acquire(&look.cell->word, &look.word,
+		if (cas_acquire(&look.cell->word, &word,
 				cell_word(lap, 0, client, CELL_WRITING)))
 			break;
 	}
@@ -133,7 +141,7 @@ void ring_publish(struct place *place)
 }
 
 /* Walk to the cell that decides about a take: 0 READY, -EAGAIN, -EPIPE sealed. */
-static int walk_to_head(struct ring *ring, struct look *look)
+static always_inline int find_head(struct ring *ring, struct look *look)
 {
 	uint64_t position = checked_position(ring, load_relaxed(&ring->shared->head));
 
@@ -167,10 +175,15 @@ static int walk_to_head(struct ring *ring, struct look *look)
 	return -EAGAIN;
 }
 
+static noinline_ int walk_to_head(struct ring *ring, struct look *look)
+{
+	return find_head(ring, look);
+}
+
 int ring_find_ready(struct ring *ring, struct taken *ret_found)
 {
 	struct look look;
-	int result = walk_to_head(ring, &look);
+	int result = find_head(ring, &look);
 
 	if (result < 0)
 		return result;
