@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 
 #define STEPS_MAX 400000
+#define IDLE_MAX 100000
 #define SEEN_BITS 16
 #define SEEN_MAX (1u << SEEN_BITS)
 #define BLOCKED_NS INT64_C(3000000)
@@ -37,6 +38,7 @@ struct stepping {
 	struct seen *seen;
 	void (*each)(struct scene *scene, unsigned k, bool is_changed);
 	bool was_blocked;
+	unsigned idle; /* steps since the last that changed the segment */
 };
 
 static enum role playing;
@@ -125,13 +127,15 @@ static void look(struct stepping *stepping)
 	if (stepping->each)
 		stepping->each(stepping->scene, stepping->trace->count, is_changed);
 	note_step(stepping, address_of(stepping->scene->pids[stepping->role]), is_changed);
+	stepping->idle = is_changed ? 0 : stepping->idle + 1;
 }
 
 static void step_to_the_end(struct stepping *stepping)
 {
 	atomic_int *is_done = &stepping->scene->ledgers[stepping->role].is_done;
 
-	while (!atomic_load(is_done)) {
+	/* One that waits for EARLIER, who only stands there, has no end. */
+	while (!atomic_load(is_done) && stepping->idle < IDLE_MAX) {
 		look(stepping);
 		if (step(stepping))
 			continue;
