@@ -24,14 +24,16 @@
 
 #define LOOK_NS INT64_C(4000000)
 #define QUIET_NS INT64_C(100000000)
+#define QUIET_LOOKS 3 /* one notes who is missed, one rings; time passes also while we stand */
 #define POLL_ASLEEP_NS INT64_C(10000000) /* engines that cannot wait on a word */
 #define POLL_AWAKE_NS INT64_C(100000000)
 
 struct patient {
 	loop_id bell;
 	bool is_attended;
-	uint64_t moved;         /* sum of all bells at the last look */
-	int64_t quiet_since_ns; /* ... and since when it is the same */
+	uint64_t moved;         /* how often all bells had been rung at the last look */
+	int64_t quiet_since_ns; /* ... since when that is the same, */
+	unsigned quiet_looks;   /* ... and for how many looks */
 	uint64_t memory[THREADS_MAX]; /* recover_audit_stalled's */
 };
 
@@ -44,13 +46,14 @@ static struct patient *patient_of(const struct segment *segment)
 	return &patients[segment_index(segment)];
 }
 
-static uint64_t sum_of_bells(struct seg *seg)
+/* Rings alone: who wakes up clears ASLEEP, and two of those would hide a ring. */
+static uint64_t count_rings(struct seg *seg)
 {
 	uint32_t high = seg_threads_high(seg);
 	uint64_t sum = 0;
 
 	for (uint32_t thread = SLOT_FIRST; thread < high; thread++)
-		sum += load_relaxed(&seg->threads[thread].bell);
+		sum += load_relaxed(&seg->threads[thread].bell) >> 1;
 	return sum;
 }
 
@@ -68,8 +71,9 @@ static void begin_attention(struct segment *segment)
 	if (patient->is_attended)
 		return;
 	patient->is_attended = true;
-	patient->moved = sum_of_bells(segment->seg);
+	patient->moved = count_rings(segment->seg);
 	patient->quiet_since_ns = now;
+	patient->quiet_looks = 0;
 	memset(patient->memory, 0, sizeof(patient->memory));
 	look_by(now + LOOK_NS);
 }
@@ -85,12 +89,13 @@ static void bell_rang(void *arg, unsigned events)
 static bool has_moved(struct segment *segment)
 {
 	struct patient *patient = patient_of(segment);
-	uint64_t sum = sum_of_bells(segment->seg);
+	uint64_t rings = count_rings(segment->seg);
 
-	if (sum == patient->moved)
+	if (rings == patient->moved)
 		return false;
-	patient->moved = sum;
+	patient->moved = rings;
 	patient->quiet_since_ns = clock_now_ns();
+	patient->quiet_looks = 0;
 	return true;
 }
 
@@ -120,7 +125,8 @@ static void look_at(struct segment *segment)
 
 	if (rings)
 		log_debug("'%s': rang %u sleepers again", segment->record->name, rings);
-	if (!has_moved(segment) && now - patient->quiet_since_ns >= QUIET_NS)
+	if (!has_moved(segment) && ++patient->quiet_looks >= QUIET_LOOKS &&
+	    now - patient->quiet_since_ns >= QUIET_NS)
 		try_to_sleep(segment);
 }
 

@@ -6,10 +6,10 @@
  * queue_take.c (take_waiting with its hand-on), recover.c (sweep_client, leave_wait_sets,
  * recover_audit, the second audit of recover_client, recover_audit_stalled) and mpd's doctor.c.
  * Abstracts away: the ring is one lap, and a look at it is one step (queue_cell.pml has the walk);
- * tickets (the choice is open), spinning, pidfds in the sleep, the look each 250 ms; the sum of
- * bells is "a bell was rung since"; mpd's 100 ms of quiet are QUIET looks. Who is stopped never
- * goes on (who does is only slow), and may take the wake of the kernel with it or not, so both
- * engines are covered.
+ * tickets (the choice is open), spinning, pidfds in the sleep, the look each 250 ms; the count of
+ * rings is "a bell was rung since"; mpd's 100 ms of quiet are over whenever you like, so its QUIET
+ * looks must do. Who is stopped never goes on (who does is only slow), and may take the wake of the
+ * kernel with it or not, so both engines are covered.
  *
  * Safety: nobody takes what another has; at rest nobody sleeps beside a message that is ready,
  * dead, stopped and impatient ones excepted. Liveness: all ends, under weak fairness.
@@ -18,10 +18,10 @@
  * 4 no hand-on by who took one; 5 who gives up neither hands on nor tries once more; 6 a ringer
  * that lost the bit goes away, nor is there a last try; 7 no audit; 8 the audit does not look for
  * missing bits; 9 the bell read after the second look; 10 sleeps again without announcing; 11
- * nobody asks for attention; 12 no audit after a sweep that was another's; 13 mpd withdraws after
- * one look; 14 the sweep leaves a dead one's bit and does not audit a second time; 15 a putter
- * that is stopped between publish and ring: not a fault but the hole that remains, for mpd looks
- * only when it was asked.
+ * nobody asks for attention; 12 no audit after a sweep that was another's; 13 mpd counts no looks
+ * before it withdraws, time alone decides; 14 the sweep leaves a dead one's bit and does not audit a
+ * second time; 15 a putter that is stopped between publish and ring: not a fault but the hole that
+ * remains, for mpd looks only when it was asked.
  */
 #ifndef PUTTERS
 #define PUTTERS 1
@@ -55,7 +55,7 @@
 #endif
 #if MUTANT == 13
 #define QUIET 1
-#elif !defined(QUIET)
+#else
 #define QUIET 3
 #endif
 #define CLIENTS (GETTERS + PUTTERS)
@@ -400,7 +400,7 @@ end_bell: do
 			od;
 			/* has_moved */
 			STEP(ok = any_rung; any_rung = false);
-			quiet = (ok -> 0 : quiet + 1);
+			quiet = (ok -> 0 : (quiet < QUIET -> quiet + 1 : QUIET));
 			ok = 0;
 			if
 			:: quiet >= QUIET -> quiet = 0;
@@ -409,7 +409,7 @@ end_bell: do
 				STEP(attention = false);
 				STEP(ok = any_rung; any_rung = false);
 				if :: ok -> STEP(attention = true; ok = 0) :: else -> break fi
-			:: else
+			:: true /* the time is not over */
 			fi
 		od
 	od;

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Proves: mpd notices each sleeper that a ring did not reach, whoever is stopped: a getter that was
+ * rung, mpd itself for a while.
+ */
+#include "program.h"
+#include "raw_client.h"
+
+#include "libshm/queue_internal.h"
+#include "libshm/recover.h"
+#include "libshm/slot.h"
+
+#include <libshm.h>
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define GETTERS 2
+#define ROUNDS 5
+#define SETTLE_MS 15 /* from the call of get to being asleep */
+
+struct stage {
+	_Atomic uint32_t is_open; /* the parent has made the queue */
+	_Atomic uint32_t turns[GETTERS]; /* how many items that getter may have taken */
+	_Atomic uint32_t taken[GETTERS];
+};
+
+struct getter {
+	struct stage *stage;
+	unsigned number;
+};
+
+/* What the parent has at hand. */
+struct scene {
+	struct stage *stage;
+	mp_segment *segment;
+	mp_queue *queue;
+	pid_t mpd;
+	bool is_mpd_resting; /* it can wait for a word */
+	struct getter getters[GETTERS];
+	pid_t children[GETTERS];
+};
+
+static bool is_open(void *arg)
+{
+	return atomic_load(&((struct stage *)arg)->is_open) != 0;
+}
+
+static bool is_my_turn(void *arg)
+{
+	struct getter *me = arg;
+
+	return atomic_load(&me->stage->turns[me->number]) >
+	       atomic_load(&me->stage->taken[me->number]);
+}
+
+static void open_both(mp_segment **ret_segment, mp_queue **ret_queue)
+{
+	assert_int_equal(mp_segment_open("doctor", NULL, ret_segment), 0);
+	assert_int_equal(mp_queue_open(*ret_segment, "items", NULL, ret_queue), 0);
+}
+
+/* Takes as many items as it has turns, until it is killed. */
+static int get_items(void *arg)
+{
+	struct getter *me = arg;
+	mp_segment *segment;
+	mp_queue *queue;
+	int item;
+
+	assert_true(harness_until(is_open, me->stage, 5000));
+	open_both(&segment, &queue);
+	for (;;) {
+		assert_true(harness_until(is_my_turn, me, 60000));
+		assert_int_equal(mp_queue_get(queue, &item, sizeof(item), MP_SEC(60)),
+				 sizeof(item));
+		atomic_fetch_add(&me->stage->taken[me->number], 1);
+	}
+	return 0;
+}
+
+/* The children are made before this process has opened anything. */
+static void begin(struct scene *scene, unsigned getters)
+{
+	struct raw raw;
+
+	memset(scene, 0, sizeof(*scene));
+	scene->stage = mmap(NULL, sizeof(*scene->stage), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(scene->stage != MAP_FAILED);
+	for (unsigned i = 0; i < getters; i++) {
+		scene->getters[i] = (struct getter){ scene->stage, i };
+		scene->children[i] = harness_fork(get_items, &scene->getters[i]);
+	}
+	open_both(&scene->segment, &scene->queue);
+	atomic_store(&scene->stage->is_open, 1);
+	raw_connect(&raw);
+	scene->mpd = (pid_t)raw.welcome.pid;
+	scene->is_mpd_resting = strcmp(raw.welcome.engine, "uring") == 0;
+	raw_close(&raw);
+}
+
+static void end(struct scene *scene)
+{
+	for (unsigned i = 0; i < GETTERS && scene->children[i]; i++)
+		harness_kill(scene->children[i]);
+	mp_queue_close(scene->queue);
+	mp_segment_close(scene->segment);
+	munmap(scene->stage, sizeof(*scene->stage));
+}
+
+static struct shm_header *header_of(struct scene *scene)
+{
+	return scene->queue->ring.seg->header;
+}
+
+static bool is_calm(void *arg)
+{
+	return load_relaxed(&header_of(arg)->attention) == 0;
+}
+
+/* All getters are asleep, the first has waited longest, and mpd was not asked for anything. */
+static void let_all_sleep(struct scene *scene)
+{
+	for (unsigned i = 0; i < GETTERS && scene->children[i]; i++) {
+		atomic_fetch_add(&scene->stage->turns[i], 1);
+		harness_sleep_ms(SETTLE_MS);
+	}
+	assert_true(harness_until(is_calm, scene, 5000));
+}
+
+static void put_one(struct scene *scene)
+{
+	int item = 1;
+
+	assert_true(MP_OK(mp_queue_put(scene->queue, &item, sizeof(item), MP_SEC(1))));
+}
+
+static bool has_its_item(void *arg)
+{
+	return !is_my_turn(arg);
+}
+
+/* mpd is stopped after it was told, before it looked; it goes on when a quiet time is over. */
+static void hold_up_mpd(struct scene *scene)
+{
+	harness_sleep_ms(1);
+	program_stop(scene->mpd);
+	harness_sleep_ms(200);
+	assert_int_equal(kill(scene->mpd, SIGCONT), 0);
+}
+
+static void mpd_that_was_held_up_looks_again_before_it_rests(void **state)
+{
+	struct scene scene;
+
+	begin(&scene, 2);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		let_all_sleep(&scene);
+		program_stop(scene.children[0]);
+		put_one(&scene);
+		hold_up_mpd(&scene);
+		assert_true(harness_until(has_its_item, &scene.getters[1], 500));
+		assert_int_equal(kill(scene.children[0], SIGCONT), 0);
+		put_one(&scene);
+		assert_true(harness_until(has_its_item, &scene.getters[0], 5000));
+	}
+	end(&scene);
+}
+
+#define CANCEL_ROUNDS 60
+#define CANCEL_MS 5
+#define CANCEL_LATE_NS INT64_C(50000000) /* half of mpd's patience: more is this test's own fault */
+
+static void ring_mpd(struct seg *seg)
+{
+	swap_seqcst(&seg->header->attention, 1);
+	add_seqcst(&seg->threads[SLOT_MPD].bell, 2);
+	syscall(SYS_futex, &seg->threads[SLOT_MPD].bell, 1 /* FUTEX_WAKE */, 1, NULL, NULL, 0);
+}
+
+/* One is rung, and two that are asleep wake up for another reason. */
+static void ring_one_while_two_wake_up(struct seg *seg, uint32_t first)
+{
+	add_seqcst(&seg->threads[first].bell, 2);
+	and_seqcst(&seg->threads[first + 1].bell, ~UINT32_C(1));
+	and_seqcst(&seg->threads[first + 2].bell, ~UINT32_C(1));
+}
+
+static void mpd_attends_as_long_as_somebody_is_rung_whoever_wakes_up_meanwhile(void **state)
+{
+	struct raw_segment segment;
+	int64_t rang_ns;
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_attach(&raw, "cancel", 0, &segment);
+	harness_sleep_ms(300);
+	store_relaxed(&segment.seg->header->threads_high, SLOT_FIRST + 3 * CANCEL_ROUNDS);
+	for (uint32_t i = 0; i < 3 * CANCEL_ROUNDS; i++)
+		or_seqcst(&segment.seg->threads[SLOT_FIRST + i].bell, 1);
+	ring_mpd(segment.seg);
+	for (uint32_t i = 0; i < CANCEL_ROUNDS; i++) {
+		ring_one_while_two_wake_up(segment.seg, SLOT_FIRST + 3 * i);
+		rang_ns = harness_now_ns();
+		harness_sleep_ms(CANCEL_MS);
+		if (harness_now_ns() - rang_ns > CANCEL_LATE_NS)
+			ring_mpd(segment.seg);
+		else
+			assert_int_equal(load_seqcst(&segment.seg->header->attention), 1);
+	}
+	raw_close(&raw);
+	recover_client(segment.seg, segment.client, segment.generation);
+	raw_forget(&segment);
+}
+
+static const struct harness_test tests[] = {
+	HARNESS_TEST_WITH_MPD(mpd_that_was_held_up_looks_again_before_it_rests),
+	HARNESS_TEST_WITH_MPD(
+		mpd_attends_as_long_as_somebody_is_rung_whoever_wakes_up_meanwhile),
+};
+
+HARNESS_MAIN(tests)
