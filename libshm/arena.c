@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blocks: taking them, giving them back, following references. Knows: block words, caches, hints.
- * Does not know: how granules are found (arena_granule.c), who is alive, what blocks contain.
+ * Blocks: taking them, giving them back. Knows: block words, caches, hints. Does not know: how
+ * granules are found (arena_granule.c), how references are followed (arena_link.c), who is alive,
+ * what blocks contain.
  *
  * The word of a block tells the truth. The bitmap of a run, class_run, the rover and the private
  * caches are hints: they lead to words and are checked against them. Progress: blocks up to 16 KiB
  * are lock-free but for making a run; granules are taken under arena_guard. Price: a pair from a
- * warm cache is one plain store and one CAS on a word; each 32 blocks or so one swap of a bitmap.
+ * warm cache is one plain store and one CAS on a word, with arena_give_back two plain stores; each
+ * 32 blocks or so one swap of a bitmap.
  *
  *   operation   steps, the commit in capitals           killed after it       repaired by
  *   refill      touched bit of the run                  a filter bit too many nothing to repair
@@ -14,9 +16,8 @@
  *               CAS FREE -> CACHED(me)                  CACHED by the dead    sweep: FREE, hint
  *               unwanted hints put back                 hints                 nothing to repair
  *   alloc       STORE CACHED(me) -> HELD(me)            HELD by the dead      sweep: FREE, hint
- *   link        CAS HELD(me) -> LINKED                  the object's block    the object's recovery
- *   unlink      touched bit, CAS LINKED -> HELD(me)     HELD by the dead      sweep: FREE, hint
  *   free        touched bit, CAS -> CACHED(me), +1      CACHED by the dead    sweep: FREE, hint
+ *   give back   STORE HELD(me) -> CACHED(me), +1        CACHED by the dead    sweep: FREE, hint
  *   flush       STORE FREE                              FREE without hint     sweep: hint
  *               hint                                    nothing               nothing to repair
  *   free large  CAS -> FREE, +1                         rover too high        search from 0
@@ -31,6 +32,7 @@
  * The plain store CACHED(me) -> HELD(me) is safe because nobody but this client changes that word
  * while the client lives, and one cache holds a block. It may be relaxed: a kill stops the CPU
  * between two instructions, and what was stored before it is seen by all who learn of the death.
+ * arena_link.c says why a block that was taken over is given back by a plain store.
  *
  * Runs are never turned back into granules (layout_arena.h says why): memory once cut for small
  * blocks serves that size only.
@@ -55,100 +57,6 @@ static const uint8_t class_of_lines[ARENA_SMALL_MAX / CACHE_LINE + 1] = {
 uint64_t arena_max_bytes(const struct seg *seg)
 {
 	return seg->at.granule_count * GRANULE_BYTES;
-}
-
-/* -- references ------------------------------------------------------------------------------- */
-
-static bool is_in_use(uint64_t word)
-{
-	return block_word_state(word) == BLOCK_HELD || block_word_state(word) == BLOCK_LINKED;
-}
-
-static bool locate_in_run(const struct seg *seg, uint32_t granule, uint64_t word, uint64_t offset,
-			  struct arena_block *ret_block)
-{
-	const struct size_class *class = granule_run_class(word);
-	uint64_t start = granule_offset(seg, granule);
-	uint64_t inside = offset - start, index;
-
-	if (unlikely(!class || inside < class->first_offset ||
-		     inside >= class->granules * GRANULE_BYTES))
-		return false;
-	inside -= class->first_offset;
-	index = inside * class->reciprocal >> 32;
-	if (unlikely(index >= class->block_count || index * class->block_bytes != inside))
-		return false;
-	ret_block->run = shm_at_bytes(seg, start, class->granules * GRANULE_BYTES);
-	if (unlikely(!ret_block->run))
-		return false;
-	ret_block->word = (atom64 *)(ret_block->run + 1) + index;
-	ret_block->index = (uint32_t)index;
-	ret_block->offset = offset;
-	ret_block->bytes = class->block_bytes;
-	return true;
-}
-
-static bool locate_granules(const struct seg *seg, uint32_t granule, uint64_t word, uint64_t offset,
-			    struct arena_block *ret_block)
-{
-	uint32_t len = block_word_len(word);
-
-	if (offset != granule_offset(seg, granule) || len == 0 ||
-	    len > seg->at.granule_count - granule)
-		return false;
-	ret_block->run = NULL;
-	ret_block->word = &seg->granules[granule];
-	ret_block->index = granule;
-	ret_block->offset = offset;
-	ret_block->bytes = len * GRANULE_BYTES;
-	return true;
-}
-
-bool arena_locate(const struct seg *seg, uint64_t reference, struct arena_block *ret_block)
-{
-	uint64_t offset = reference_offset(reference);
-	uint64_t number = (offset - seg->at.arena) / GRANULE_BYTES;
-	uint32_t granule = (uint32_t)number;
-	uint64_t word;
-
-	if (unlikely(offset < seg->at.arena || number >= seg->at.granule_count ||
-		     !granule_exists(seg, granule)))
-		return false;
-	/* edge run_made, granule_head: acquire <- arena_run_make(), cover() */
-	word = load_acquire(&seg->granules[granule]);
-	if (block_word_state(word) == BLOCK_CONT) {
-		if (block_word_len(word) > granule)
-			return false;
-		granule -= block_word_len(word);
-		word = load_acquire(&seg->granules[granule]);
-	}
-	if (likely(block_word_state(word) == BLOCK_RUN))
-		return locate_in_run(seg, granule, word, offset, ret_block);
-	return locate_granules(seg, granule, word, offset, ret_block);
-}
-
-uint64_t arena_word_of(const struct seg *seg, uint64_t reference)
-{
-	struct arena_block block;
-
-	return arena_locate(seg, reference, &block) ? load_acquire(block.word) : 0;
-}
-
-void *arena_at(const struct seg *seg, uint64_t reference, uint64_t *ret_bytes)
-{
-	struct arena_block block;
-	uint64_t word;
-	void *data;
-
-	if (unlikely(!arena_locate(seg, reference, &block)))
-		return NULL;
-	word = load_acquire(block.word);
-	if (unlikely(!reference_matches(reference, word) || !is_in_use(word)))
-		return NULL;
-	data = shm_at_bytes(seg, block.offset, block.bytes);
-	if (data && ret_bytes)
-		*ret_bytes = block.bytes;
-	return data;
 }
 
 /* -- giving back ------------------------------------------------------------------------------ */
@@ -244,40 +152,31 @@ int arena_free(struct seg *seg, struct arena_cache *cache, uint32_t client, uint
 	return 0;
 }
 
-/* -- links ------------------------------------------------------------------------------------ */
-
-static int change_owner(struct seg *seg, uint64_t reference, uint32_t from_client,
-			enum block_state from, uint32_t to_client, enum block_state to)
+/* LINKED: by a late recoverer, whom arena_keep() did not see yet. */
+static bool is_taken_over(uint64_t word, uint32_t client)
 {
-	struct arena_block block;
-	uint64_t word;
+	return (word & 0xffff) == block_word(0, 0, client, BLOCK_HELD) ||
+	       (word & 0xffff) == block_word(0, 0, 0, BLOCK_LINKED);
+}
 
-	if (!arena_locate(seg, reference, &block))
-		return -ESTALE;
-	if (block.run)
-		run_note_client(block.run, from_client | to_client);
-	word = load_relaxed(block.word); /* the CAS decides */
-	for (;;) {
-		if (!reference_matches(reference, word))
-			return -ESTALE;
-		if (block_word_state(word) == to && block_word_client(word) == to_client)
-			return 0;
-		if (block_word_state(word) != from || block_word_client(word) != from_client)
-			return -EINVAL;
-		/* Relaxed: the payload is published by the object that refers to it. */
-		if (cas_relaxed(block.word, &word, block_word_to(word, to_client, to)))
-			return 0;
+void arena_give_back(struct seg *seg, struct arena_cache *cache, uint32_t client,
+		     uint64_t reference, const struct arena_block *block)
+{
+	unsigned number = class_of_lines[block->run ? block->bytes / CACHE_LINE : 0];
+	uint64_t word = load_relaxed(block->word);
+
+	if (unlikely(!reference_matches(reference, word) || !is_taken_over(word, client)))
+		return; /* somebody wrote into it: not ours (any more) */
+	if (unlikely(!block->run)) {
+		/* edge block_free: release -> find_gap() */
+		store_release(block->word, block_word_freed(word, 0, BLOCK_FREE));
+		arena_hint(seg, block);
+		return;
 	}
-}
-
-int arena_link(struct seg *seg, uint32_t client, uint64_t reference)
-{
-	return change_owner(seg, reference, client, BLOCK_HELD, 0, BLOCK_LINKED);
-}
-
-int arena_unlink(struct seg *seg, uint32_t client, uint64_t reference)
-{
-	return change_owner(seg, reference, 0, BLOCK_LINKED, client, BLOCK_HELD);
+	/* Relaxed: this thread's cache is the only way to it until a flush, which releases. */
+	store_relaxed(block->word, block_word_freed(word, client, BLOCK_CACHED));
+	push(seg, &cache->stock[number], arena_classes[number].stock_max, client, block->word,
+	     block->offset);
 }
 
 /* -- taking ----------------------------------------------------------------------------------- */
@@ -410,7 +309,7 @@ static int refill(struct search *search)
 
 /* CACHED(me) -> HELD(me). A word that says anything else is not ours: drop it. */
 static inline bool pop(struct seg *seg, struct arena_stock *stock, uint32_t client,
-		       uint64_t *ret_reference, uint64_t *ret_offset)
+		       uint32_t bytes, struct arena_fresh *ret_fresh)
 {
 	while (likely(stock->count > 0)) {
 		uint32_t i = --stock->count;
@@ -421,36 +320,42 @@ static inline bool pop(struct seg *seg, struct arena_stock *stock, uint32_t clie
 			continue;
 		/* Relaxed: see the head of this file. */
 		store_relaxed(word, block_word_to(now, client, BLOCK_HELD));
-		*ret_offset = stock->offset[i];
-		*ret_reference = reference_make(*ret_offset, block_word_generation(now));
+		*ret_fresh = (struct arena_fresh){
+			.reference = reference_make(stock->offset[i], block_word_generation(now)),
+			.data = shm_at_bytes(seg, stock->offset[i], bytes),
+			.word = word,
+		};
 		return true;
 	}
 	return false;
 }
 
-static int alloc_granules(struct seg *seg, uint32_t client, uint64_t bytes, uint64_t *ret_reference,
-			  void **ret_data)
+static int alloc_granules(struct seg *seg, uint32_t client, uint64_t bytes,
+			  struct arena_fresh *ret_fresh)
 {
 	uint32_t granule, count = (uint32_t)((bytes + GRANULE_BYTES - 1) / GRANULE_BYTES);
-	uint64_t offset, word;
+	uint64_t offset, reference;
+	atom64 *word;
 	int r = arena_granule_take(seg, client, count ? count : 1, &granule);
 
 	if (r < 0)
 		return r;
 	offset = granule_offset(seg, granule);
-	word = load_relaxed(&seg->granules[granule]); /* HELD by us */
+	word = &seg->granules[granule]; /* HELD by us */
+	reference = reference_make(offset, block_word_generation(load_relaxed(word)));
 	r = seg_commit(seg, offset, bytes);
 	if (r < 0) {
-		arena_free(seg, NULL, client, reference_make(offset, block_word_generation(word)));
+		arena_free(seg, NULL, client, reference);
 		return r;
 	}
-	*ret_reference = reference_make(offset, block_word_generation(word));
-	*ret_data = shm_at_bytes(seg, offset, bytes);
+	*ret_fresh = (struct arena_fresh){
+		.reference = reference, .data = shm_at_bytes(seg, offset, bytes), .word = word
+	};
 	return 0;
 }
 
 static cold int alloc_slow(struct seg *seg, struct arena_cache *cache, uint32_t client,
-			   uint64_t bytes, uint64_t *ret_reference, void **ret_data)
+			   uint64_t bytes, struct arena_fresh *ret_fresh)
 {
 	unsigned number = class_of_lines[(bytes + CACHE_LINE - 1) / CACHE_LINE];
 	struct arena_stock single = { .count = 0, .cursor = 0 };
@@ -461,34 +366,44 @@ static cold int alloc_slow(struct seg *seg, struct arena_cache *cache, uint32_t 
 		.class_number = number,
 		.wanted = cache ? arena_classes[number].stock_max / 2 : 1,
 	};
-	uint64_t offset;
 	int r = refill(&search);
 
 	/* No place for a run: one granule is better than none. */
 	if (r == -ENOSPC)
-		return alloc_granules(seg, client, bytes, ret_reference, ret_data);
+		return alloc_granules(seg, client, bytes, ret_fresh);
 	if (r < 0)
 		return r;
-	if (!pop(seg, search.stock, client, ret_reference, &offset))
-		return -EBADMSG;
-	*ret_data = shm_at_bytes(seg, offset, arena_classes[number].block_bytes);
+	return pop(seg, search.stock, client, arena_classes[number].block_bytes, ret_fresh)
+		       ? 0
+		       : -EBADMSG;
+}
+
+int arena_alloc_fresh(struct seg *seg, struct arena_cache *cache, uint32_t client, uint64_t bytes,
+		      struct arena_fresh *ret_fresh)
+{
+	unsigned number;
+
+	if (unlikely(bytes > ARENA_SMALL_MAX)) {
+		if (bytes > arena_max_bytes(seg))
+			return -EMSGSIZE;
+		return alloc_granules(seg, client, bytes, ret_fresh);
+	}
+	number = class_of_lines[(bytes + CACHE_LINE - 1) / CACHE_LINE];
+	if (unlikely(!cache || !pop(seg, &cache->stock[number], client,
+				    arena_classes[number].block_bytes, ret_fresh)))
+		return alloc_slow(seg, cache, client, bytes, ret_fresh);
 	return 0;
 }
 
 int arena_alloc(struct seg *seg, struct arena_cache *cache, uint32_t client, uint64_t bytes,
 		uint64_t *ret_reference, void **ret_data)
 {
-	unsigned number;
-	uint64_t offset;
+	struct arena_fresh fresh;
+	int r = arena_alloc_fresh(seg, cache, client, bytes, &fresh);
 
-	if (unlikely(bytes > ARENA_SMALL_MAX)) {
-		if (bytes > arena_max_bytes(seg))
-			return -EMSGSIZE;
-		return alloc_granules(seg, client, bytes, ret_reference, ret_data);
-	}
-	number = class_of_lines[(bytes + CACHE_LINE - 1) / CACHE_LINE];
-	if (unlikely(!cache || !pop(seg, &cache->stock[number], client, ret_reference, &offset)))
-		return alloc_slow(seg, cache, client, bytes, ret_reference, ret_data);
-	*ret_data = shm_at_bytes(seg, offset, arena_classes[number].block_bytes);
+	if (r < 0)
+		return r;
+	*ret_reference = fresh.reference;
+	*ret_data = fresh.data;
 	return 0;
 }

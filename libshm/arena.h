@@ -39,6 +39,23 @@ uint64_t arena_max_bytes(const struct seg *seg);
 int arena_alloc(struct seg *seg, struct arena_cache *cache, uint32_t client, uint64_t bytes,
 		uint64_t *ret_reference, void **ret_data);
 
+/* A block that this thread HOLDS and has told nobody of. */
+struct arena_fresh {
+	uint64_t reference;
+	void *data;
+	atom64 *word;
+};
+
+/* The same as arena_alloc; then HELD(client) -> LINKED by a plain store, for nobody else changes
+ * the word. */
+int arena_alloc_fresh(struct seg *seg, struct arena_cache *cache, uint32_t client, uint64_t bytes,
+		      struct arena_fresh *ret_fresh);
+static inline void arena_link_fresh(const struct arena_fresh *fresh)
+{
+	/* Relaxed: the payload is published by the object that refers to it. */
+	store_relaxed(fresh->word, block_word_to(load_relaxed(fresh->word), 0, BLOCK_LINKED));
+}
+
 /* Give back a block that `client` HELD. -EINVAL: it is not held by that client (double free, stale
  * or impossible reference). */
 int arena_free(struct seg *seg, struct arena_cache *cache, uint32_t client, uint64_t reference);
@@ -47,6 +64,29 @@ int arena_free(struct seg *seg, struct arena_cache *cache, uint32_t client, uint
  * freed meanwhile or the reference is impossible, -EINVAL in any other state. */
 int arena_link(struct seg *seg, uint32_t client, uint64_t reference);
 int arena_unlink(struct seg *seg, uint32_t client, uint64_t reference);
+
+/* Where a block is and what tells its state. `run` is NULL for whole granules. */
+struct arena_block {
+	atom64 *word;
+	struct shm_run *run;
+	uint32_t index; /* of the block in its run, or of the granule */
+	uint64_t offset;
+	uint64_t bytes;
+};
+
+/* arena_unlink for who has the only reference (a queue's cell that he is READING, a record that he
+ * has LEASED): finds the block once, for arena_give_back. The word and the payload's first lines
+ * are fetched to be written, the block will be used anew. NULL if the reference is impossible or
+ * stale, or the block is somebody else's. */
+void *arena_take_over(struct seg *seg, uint32_t client, uint64_t reference,
+		      struct arena_block *ret_block);
+/* Still HELD by us? A recoverer that comes very late may have linked it again in the name of a dead
+ * one who had our slot: HELD once more, before the reference goes. */
+void arena_keep(const struct arena_block *block, uint32_t client, uint64_t reference);
+/* HELD(client) -> CACHED(client) or FREE, when the reference is gone: by a plain store, for whoever
+ * took over has the word alone. LINKED by a late recoverer is HELD as well. */
+void arena_give_back(struct seg *seg, struct arena_cache *cache, uint32_t client,
+		     uint64_t reference, const struct arena_block *block);
 
 /* The payload of a live reference, NULL if stale or impossible. `ret_bytes`: its whole size. */
 void *arena_at(const struct seg *seg, uint64_t reference, uint64_t *ret_bytes);

@@ -29,15 +29,6 @@ struct arena_run {
 	uint64_t offset;
 };
 
-/* Where a block is and what tells its state. `run` is NULL for whole granules. */
-struct arena_block {
-	atom64 *word;
-	struct shm_run *run;
-	uint32_t index; /* of the block in its run, or of the granule */
-	uint64_t offset;
-	uint64_t bytes;
-};
-
 static inline uint64_t granule_offset(const struct seg *seg, uint32_t granule)
 {
 	return seg->at.arena + granule * GRANULE_BYTES;

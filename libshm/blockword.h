@@ -21,6 +21,8 @@
  *        +---- flush: store ------+    +--- free: CAS, +1 ---+  |
  *        +---- sweep of c, or free without a cache: CAS, +1 ----+
  *
+ * A plain store instead of a CAS: arena_link_fresh, arena_give_back (arena_link.c says why).
+ *
  * The generation grows at each free, so an old reference is noticed.
  */
 #ifndef LIBSHM_BLOCKWORD_H

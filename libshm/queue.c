@@ -73,20 +73,19 @@ static noinline_ int put_large(struct mp_queue *queue, struct self *me, const vo
 			       size_t len, int64_t timeout)
 {
 	struct seg *seg = queue->ring.seg;
+	struct arena_fresh block;
 	struct place place;
-	uint64_t reference;
-	void *block;
-	int result = arena_alloc(seg, &me->cache, me->client, len, &reference, &block);
+	int result = arena_alloc_fresh(seg, &me->cache, me->client, len, &block);
 
 	if (result < 0)
 		return queue_put_failed(queue, result);
-	memcpy(block, data, len);
+	memcpy(block.data, data, len);
 	result = queue_claim_place(queue, me, timeout, &place);
 	if (result < 0) {
-		arena_free(seg, &me->cache, me->client, reference);
+		arena_free(seg, &me->cache, me->client, block.reference);
 		return queue_put_failed(queue, result);
 	}
-	queue_put_block(queue, me, &place, reference, len);
+	queue_put_block(queue, me, &place, &block, len);
 	return 0;
 }
 
@@ -124,6 +123,7 @@ static void fill_info(const struct taken *taken, struct mp_message_info *ret_inf
 static inline int get(struct mp_queue *queue, void *buf, size_t cap, int64_t timeout,
 		      struct taken *ret_taken)
 {
+	struct arena_block block;
 	struct self *me;
 	size_t len;
 	void *data;
@@ -135,7 +135,7 @@ static inline int get(struct mp_queue *queue, void *buf, size_t cap, int64_t tim
 	result = queue_take(queue, me, cap, timeout, ret_taken);
 	if (unlikely(result < 0))
 		return queue_get_failed(queue, result);
-	data = queue_payload(queue, ret_taken, &len);
+	data = queue_take_payload(queue, me, ret_taken, &block, &len);
 	if (unlikely(len > cap))
 		data = NULL; /* cannot be, but what we copy is decided here */
 	if (likely(data != NULL) && len > 0)
@@ -144,7 +144,7 @@ static inline int get(struct mp_queue *queue, void *buf, size_t cap, int64_t tim
 		add_relaxed(&queue->ring.shared->redelivered, 1);
 		add_relaxed(&me->seg->clients[me->client].redelivered, 1);
 	}
-	queue_finish(queue, me, ret_taken);
+	queue_finish(queue, me, ret_taken, &block);
 	return likely(data != NULL) ? (int)len
 				    : queue_explain(queue, -EBADMSG, "a message was corrupt");
 }

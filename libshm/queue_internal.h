@@ -6,6 +6,7 @@
 #ifndef LIBSHM_QUEUE_INTERNAL_H
 #define LIBSHM_QUEUE_INTERNAL_H
 
+#include "arena.h"
 #include "cellword.h"
 #include "object.h"
 #include "self.h"
@@ -114,8 +115,14 @@ int queue_take(struct mp_queue *queue, struct self *me, size_t cap, int64_t time
 void queue_put_back(struct mp_queue *queue, struct self *me, struct taken *taken);
 /* Its bytes; NULL if the reference is corrupt. */
 void *queue_payload(struct mp_queue *queue, const struct taken *taken, size_t *ret_len);
-/* The message is done with: its cell or record and its block are free again. */
-bool queue_finish(struct mp_queue *queue, struct self *me, struct taken *taken);
+/* The same for who finishes next: a block, *ret_block, is HELD by us from here on. Its word is NULL
+ * if there is none. */
+void *queue_take_payload(struct mp_queue *queue, struct self *me, const struct taken *taken,
+			 struct arena_block *ret_block, size_t *ret_len);
+/* The message is done with: its cell or record and its block are free again. False if it was done
+ * already. `block` comes from queue_take_payload. */
+bool queue_finish(struct mp_queue *queue, struct self *me, struct taken *taken,
+		  const struct arena_block *block);
 /* A lease of ours ended: on a closed queue others may be waiting for exactly that. */
 void queue_lease_ended(struct mp_queue *queue, struct self *me);
 
@@ -138,7 +145,7 @@ int queue_claim_place(struct mp_queue *queue, struct self *me, int64_t timeout,
 void queue_put_inline(struct mp_queue *queue, struct self *me, struct place *place,
 		      const void *data, size_t len);
 void queue_put_block(struct mp_queue *queue, struct self *me, struct place *place,
-		     uint64_t reference, size_t len);
+		     const struct arena_fresh *block, size_t len);
 
 bool queue_is_readable(struct ring *ring, uint32_t client);
 bool queue_is_writable(struct ring *ring);

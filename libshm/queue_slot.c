@@ -67,7 +67,8 @@ static int check_reserved(struct mp_queue *queue, struct self *me, const struct 
 
 int mp_queue_commit(mp_queue *queue, struct mp_slot *slot)
 {
-	uint64_t reference = slot->private_[SLOT_REFERENCE];
+	/* Not fresh: the user has the slot, and may have given it to others. */
+	struct arena_fresh block = { .reference = slot->private_[SLOT_REFERENCE] };
 	size_t len = slot->len;
 	struct place place;
 	struct self *me;
@@ -84,7 +85,7 @@ int mp_queue_commit(mp_queue *queue, struct mp_slot *slot)
 	result = queue_claim_place(queue, me, (int64_t)slot->private_[SLOT_TIMEOUT], &place);
 	if (result < 0)
 		return queue_put_failed(queue, result); /* the slot stays */
-	queue_put_block(queue, me, &place, reference, len);
+	queue_put_block(queue, me, &place, &block, len);
 	*slot = (struct mp_slot){ .id = place.position };
 	return 0;
 }
@@ -136,6 +137,16 @@ static void fill_slot(struct mp_queue *queue, const struct taken *taken, void *d
 	ret_slot->private_[SLOT_META] = taken->meta;
 }
 
+/* Its block stays LINKED while it is leased: it is taken over only now. */
+static bool finish(struct mp_queue *queue, struct self *me, struct taken *taken)
+{
+	struct arena_block block;
+	size_t len;
+
+	queue_take_payload(queue, me, taken, &block, &len);
+	return queue_finish(queue, me, taken, &block);
+}
+
 int mp_queue_claim(mp_queue *queue, int64_t timeout, struct mp_slot *ret_slot)
 {
 	struct taken taken;
@@ -162,7 +173,7 @@ int mp_queue_claim(mp_queue *queue, int64_t timeout, struct mp_slot *ret_slot)
 	}
 	data = queue_payload(queue, &taken, &len);
 	if (!data) {
-		queue_finish(queue, me, &taken);
+		finish(queue, me, &taken);
 		return queue_explain(queue, -EBADMSG, "a message was corrupt");
 	}
 	fill_slot(queue, &taken, data, len, ret_slot);
@@ -194,7 +205,7 @@ int mp_queue_ack(mp_queue *queue, struct mp_slot *slot)
 
 	if (result < 0 || (result = find_claimed(queue, me, slot, &taken)) < 0)
 		return result;
-	if (!queue_finish(queue, me, &taken))
+	if (!finish(queue, me, &taken))
 		return queue_explain(queue, -EINVAL, "the message was already done");
 	slot->private_[SLOT_KIND] = KIND_NONE;
 	slot->data = NULL;

@@ -236,16 +236,19 @@ void queue_put_inline(struct mp_queue *queue, struct self *me, struct place *pla
 }
 
 void queue_put_block(struct mp_queue *queue, struct self *me, struct place *place,
-		     uint64_t reference, size_t len)
+		     const struct arena_fresh *block, size_t len)
 {
 	struct shm_cell *cell = place->cell;
 
 	/* Reference, then meta that vouches for it, then LINKED: killed after any of them, the
 	 * block is HELD by us or named by a cell that is WRITING by us. */
-	store_relaxed(&cell->payload.block, reference);
+	store_relaxed(&cell->payload.block, block->reference);
 	store_release(&cell->meta, cell_meta(position_lap(place->position), PAYLOAD_BLOCK,
 					     (uint32_t)len));
-	arena_link(queue->ring.seg, me->client, reference);
+	if (likely(block->word))
+		arena_link_fresh(block);
+	else
+		arena_link(queue->ring.seg, me->client, block->reference);
 	ring_publish(place);
 	wait_wake_one(queue->ring.seg, me, &queue->ring.shared->readable);
 }
@@ -256,38 +259,53 @@ static uint64_t block_of(const struct taken *taken)
 			   : load_relaxed(&taken->lease->payload.block);
 }
 
+static void *inline_payload(const struct taken *taken, size_t len)
+{
+	if (len > INLINE_BYTES)
+		return NULL;
+	return taken->cell ? taken->cell->payload.bytes : taken->lease->payload.bytes;
+}
+
 void *queue_payload(struct mp_queue *queue, const struct taken *taken, size_t *ret_len)
 {
 	uint64_t bytes;
 	void *data;
 
 	*ret_len = cell_meta_len(taken->meta);
-	if (cell_meta_kind(taken->meta) == PAYLOAD_INLINE) {
-		data = taken->cell ? taken->cell->payload.bytes : taken->lease->payload.bytes;
-		return *ret_len <= INLINE_BYTES ? data : NULL;
-	}
+	if (cell_meta_kind(taken->meta) == PAYLOAD_INLINE)
+		return inline_payload(taken, *ret_len);
 	data = arena_at(queue->ring.seg, block_of(taken), &bytes);
 	return data && *ret_len <= bytes ? data : NULL;
 }
 
-bool queue_finish(struct mp_queue *queue, struct self *me, struct taken *taken)
+void *queue_take_payload(struct mp_queue *queue, struct self *me, const struct taken *taken,
+			 struct arena_block *ret_block, size_t *ret_len)
 {
-	bool has_block = cell_meta_kind(taken->meta) == PAYLOAD_BLOCK;
-	uint64_t block = block_of(taken);
+	void *data;
+
+	ret_block->word = NULL;
+	*ret_len = cell_meta_len(taken->meta);
+	if (cell_meta_kind(taken->meta) == PAYLOAD_INLINE)
+		return inline_payload(taken, *ret_len);
+	data = arena_take_over(queue->ring.seg, me->client, block_of(taken), ret_block);
+	return data && *ret_len <= ret_block->bytes ? data : NULL;
+}
+
+bool queue_finish(struct mp_queue *queue, struct self *me, struct taken *taken,
+		  const struct arena_block *block)
+{
+	uint64_t reference = block_of(taken);
 
 	/* HELD by us before the cell (record) lets go: then a kill frees it, and before it a kill
 	 * links it again. */
-	if (has_block)
-		arena_unlink(queue->ring.seg, me->client, block);
+	if (block->word)
+		arena_keep(block, me->client, reference);
 	if (taken->cell)
 		ring_free_cell(taken);
 	else if (!lease_end(&queue->ring, taken->lease, taken->word))
 		return false;
-	/* A recoverer that comes very late may have linked it again in a dead one's name. */
-	if (has_block &&
-	    arena_free(queue->ring.seg, &me->cache, me->client, block) == -EINVAL &&
-	    arena_unlink(queue->ring.seg, me->client, block) == 0)
-		arena_free(queue->ring.seg, &me->cache, me->client, block);
+	if (block->word)
+		arena_give_back(queue->ring.seg, &me->cache, me->client, reference, block);
 	if (taken->cell)
 		wait_wake_one(queue->ring.seg, me, &queue->ring.shared->writable);
 	if (unlikely(load_seqcst(&queue->ring.shared->closed)))

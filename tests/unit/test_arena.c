@@ -191,6 +191,72 @@ static void block_passes_from_client_to_client_through_a_link(void **state)
 	harness_segment_end(seg);
 }
 
+/* Put and got again by the same, as a queue does; and the same with a recoverer of somebody dead,
+ * who had our slot, coming late at each of its steps. */
+static void block_taken_over_is_given_back_once_whatever_late_recoverers_do(void **state)
+{
+	static const uint64_t sizes[] = { 200, 200000 };
+	struct seg *seg = harness_segment(0);
+	uint32_t me = seg->client;
+
+	for (unsigned i = 0; i < 6; i++) {
+		bool is_late_before = i / 2 == 1, is_late_after = i / 2 == 2;
+		struct arena_fresh fresh;
+		struct arena_block block;
+
+		assert_int_equal(arena_alloc_fresh(seg, &cache, me, sizes[i % 2], &fresh), 0);
+		arena_link_fresh(&fresh);
+		assert_int_equal(block_word_state(arena_word_of(seg, fresh.reference)),
+				 BLOCK_LINKED);
+		assert_ptr_equal(arena_take_over(seg, me, fresh.reference, &block), fresh.data);
+		assert_true(block.bytes >= sizes[i % 2]);
+		if (is_late_before)
+			assert_int_equal(arena_link(seg, me, fresh.reference), 0);
+		arena_keep(&block, me, fresh.reference);
+		assert_true(block_word_is_of(arena_word_of(seg, fresh.reference), me));
+		if (is_late_after)
+			assert_int_equal(arena_link(seg, me, fresh.reference), 0);
+		arena_give_back(seg, &cache, me, fresh.reference, &block);
+		assert_int_equal(arena_link(seg, me, fresh.reference), -ESTALE);
+		assert_null(arena_at(seg, fresh.reference, NULL));
+		arena_flush(seg, &cache, me);
+		assert_blocks(seg, 0, 0, 0);
+	}
+	harness_segment_end(seg);
+}
+
+static void block_of_another_is_not_taken_over_nor_given_back(void **state)
+{
+	static const uint64_t sizes[] = { 200, 200000 };
+	struct seg *seg = harness_segment(0);
+	uint32_t generation, other = harness_segment_client(seg, &generation);
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t reference = take(seg, &other_cache, other, sizes[i]), word;
+		struct arena_block block;
+
+		assert_null(arena_take_over(seg, seg->client, reference, &block));
+		assert_null(block.word);
+		assert_null(arena_take_over(seg, seg->client, reference + 1, &block));
+		assert_int_equal(arena_link(seg, other, reference), 0);
+		assert_non_null(arena_take_over(seg, seg->client, reference, &block));
+		/* Somebody writes into the word: it is left as it is, and in no cache. */
+		word = load_relaxed(block.word);
+		store_relaxed(block.word, block_word_to(word, other, BLOCK_HELD));
+		arena_give_back(seg, &cache, seg->client, reference, &block);
+		assert_int_equal(block_word_client(arena_word_of(seg, reference)), other);
+		store_relaxed(block.word, block_word_freed(word, other, BLOCK_HELD));
+		arena_give_back(seg, &cache, seg->client, reference, &block);
+		arena_flush(seg, &other_cache, other);
+		assert_blocks(seg, 1, 0, 0);
+		assert_int_equal(arena_free(seg, NULL, other,
+					    reference_make(block.offset, block_word_generation(
+						    load_relaxed(block.word)))), 0);
+		assert_blocks(seg, 0, 0, 0);
+	}
+	harness_segment_end(seg);
+}
+
 static void larger_than_the_segment_is_emsgsize(void **state)
 {
 	struct seg *seg = harness_segment(8 * MIB);
@@ -779,6 +845,8 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(references_to_granules_do_not_match_blocks_cut_from_them),
 	HARNESS_TEST(references_into_the_middle_or_outside_are_impossible),
 	HARNESS_TEST(block_passes_from_client_to_client_through_a_link),
+	HARNESS_TEST(block_taken_over_is_given_back_once_whatever_late_recoverers_do),
+	HARNESS_TEST(block_of_another_is_not_taken_over_nor_given_back),
 	HARNESS_TEST(larger_than_the_segment_is_emsgsize),
 	HARNESS_TEST(whole_segment_can_be_one_block_and_again),
 	HARNESS_TEST(full_segment_gives_enospc_and_recovers_after_frees),
