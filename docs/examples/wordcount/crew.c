@@ -13,6 +13,7 @@
 #include <time.h>
 
 #define JOIN_SECONDS 30
+#define JOIN_TELL_SECONDS 3 /* then whoever is stopped is named */
 #define SPARE_WORKERS 1000
 #define STOP_TRIES 200 /* of 1 ms: a busy machine needs some */
 #define STOP_FAILURES 5
@@ -103,6 +104,22 @@ static bool is_stopped(int pid)
 	return state == 'T' || (state == 't' && !(pending & stop));
 }
 
+bool crew_tell_stopped(struct crew *crew)
+{
+	bool is_any = false;
+
+	for (unsigned i = 0; i < crew->count; i++) {
+		int pid = mp_process_pid(crew->processes[i]);
+
+		if (pid <= 0 || !is_stopped(pid))
+			continue;
+		screen_line("worker-%u (pid %d) is stopped; to let it go on: kill -CONT %d", i, pid,
+			    pid);
+		is_any = true;
+	}
+	return is_any;
+}
+
 /* Only a stopped process stays in the middle of its file while we look. */
 static bool stop(struct crew *crew, int pid)
 {
@@ -158,8 +175,12 @@ void crew_kill_one(struct crew *crew)
 
 static int join_one(struct crew *crew, unsigned number)
 {
-	int result = mp_process_join(crew->processes[number], MP_SEC(JOIN_SECONDS));
+	int result = mp_process_join(crew->processes[number], MP_SEC(JOIN_TELL_SECONDS));
 
+	if (result == -ETIMEDOUT) {
+		crew_tell_stopped(crew);
+		result = mp_process_join(crew->processes[number], MP_SEC(JOIN_SECONDS));
+	}
 	if (result >= 0)
 		return bury(crew, number);
 	fprintf(stderr, "wordcount: worker-%u does not end: %s\n", number, mp_explain());

@@ -31,6 +31,9 @@ int crew_replace(struct crew *crew);
  * workers cannot be stopped it gives up and says that. */
 void crew_kill_one(struct crew *crew);
 
+/* Say which are stopped, by whomever; false: none is. */
+bool crew_tell_stopped(struct crew *crew);
+
 /* Wait until all have ended by themselves. */
 int crew_join(struct crew *crew);
 

@@ -17,6 +17,7 @@
 #include "totals.h"
 #include "watch.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <locale.h>
@@ -29,6 +30,7 @@
 #include <unistd.h>
 
 #define LOOK_PERIOD_NS 20000000
+#define STALL_NS 3000000000
 
 struct options {
 	unsigned workers;
@@ -37,6 +39,13 @@ struct options {
 	const char *mptop;
 	pid_t parent; /* whose end is ours; 0: nobody's */
 	char *const *names;
+};
+
+/* Since when nothing has come in. */
+struct stall {
+	uint64_t messages;
+	int64_t since_ns;
+	bool is_told;
 };
 
 struct run {
@@ -49,6 +58,7 @@ struct run {
 	uint32_t fed; /* paths that are in the queue or were */
 	int64_t start_ns;
 	int64_t looked_ns;
+	struct stall stall;
 	bool has_shown;
 };
 
@@ -97,6 +107,17 @@ static const struct option option_table[] = {
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ 0 },
 };
+
+/* What was printed has arrived, or the program has failed. */
+static int end_output(int result)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return result;
+	fprintf(stderr, "wordcount: standard output: %s\n",
+		errno ? strerror(errno) : "what was printed before is lost");
+	return result ? result : 1;
+}
 
 static _Noreturn void refuse(const char *what, const char *value)
 {
@@ -148,7 +169,7 @@ static void parse(struct options *options, int argc, char **argv)
 			break;
 		case OPTION_HELP:
 			usage(stdout);
-			exit(0);
+			exit(end_output(0));
 		default:
 			usage(stderr);
 			exit(2);
@@ -194,6 +215,17 @@ static int feed(struct run *run)
 	return result == -EAGAIN ? 0 : explain("paths", result);
 }
 
+static void look_at_stall(struct run *run, int64_t now)
+{
+	struct stall *stall = &run->stall;
+
+	if (!stall->since_ns || stall->messages != run->collector.messages)
+		*stall = (struct stall){ .messages = run->collector.messages, .since_ns = now };
+	if (stall->is_told || now - stall->since_ns < STALL_NS)
+		return;
+	stall->is_told = crew_tell_stopped(&run->crew);
+}
+
 /* Each 20 ms: who has died, how far we are. */
 static int look(struct run *run)
 {
@@ -208,9 +240,11 @@ static int look(struct run *run)
 	result = crew_replace(&run->crew);
 	if (result < 0)
 		return result;
-	result = totals_read(&run->job, &totals);
+	look_at_stall(run, now);
+	/* Not for ever: who holds it may be stopped. */
+	result = totals_read(&run->job, &totals, MP_MSEC(20));
 	if (result < 0)
-		return explain("totals", result);
+		return result == -ETIMEDOUT ? 0 : explain("totals", result);
 	screen_progress(run->collector.files_done, run->list.count, totals.bytes,
 			now - run->start_ns);
 	return 0;
@@ -271,7 +305,7 @@ static int verify(struct run *run)
 {
 	struct reference reference;
 	struct totals totals;
-	int result = explain("totals", totals_read(&run->job, &totals));
+	int result = explain("totals", totals_read(&run->job, &totals, MP_FOREVER));
 
 	if (result < 0)
 		return 1;
@@ -379,5 +413,5 @@ int main(int argc, char **argv)
 	printf("counting words in %u files with %u workers\n", run.list.count, run.options.workers);
 	result = run_job(&run);
 	files_free(&run.list);
-	return result;
+	return end_output(result);
 }

@@ -22,9 +22,9 @@ static void add_up(struct board *board, uint32_t files)
 	board->totals = sum;
 }
 
-static int enter(struct job *job)
+static int enter(struct job *job, int64_t timeout)
 {
-	int result = mp_lock_acquire(job->totals, MP_FOREVER);
+	int result = mp_lock_acquire(job->totals, timeout);
 
 	if (result == MP_OWNER_DIED)
 		add_up(job->board, job->list->count);
@@ -35,7 +35,7 @@ int totals_add(struct job *job, uint32_t file, uint64_t bytes, uint64_t words)
 {
 	struct file_total *mine = &job->board->files[file];
 	struct totals *totals = &job->board->totals;
-	int result = enter(job);
+	int result = enter(job, MP_FOREVER);
 
 	if (result < 0)
 		return result;
@@ -50,9 +50,9 @@ int totals_add(struct job *job, uint32_t file, uint64_t bytes, uint64_t words)
 	return mp_lock_release(job->totals);
 }
 
-int totals_read(struct job *job, struct totals *ret_totals)
+int totals_read(struct job *job, struct totals *ret_totals, int64_t timeout)
 {
-	int result = enter(job);
+	int result = enter(job, timeout);
 
 	if (result < 0)
 		return result;

@@ -11,6 +11,6 @@
 /* Add one file; a file that was added before is not added again. 0 or -errno. */
 int totals_add(struct job *job, uint32_t file, uint64_t bytes, uint64_t words);
 
-int totals_read(struct job *job, struct totals *ret_totals);
+int totals_read(struct job *job, struct totals *ret_totals, int64_t timeout);
 
 #endif
