@@ -141,8 +141,11 @@ class Place:
     def run(self, *arguments, prefix=()):
         """Its exit code and all it says."""
         code = self.start(*arguments, prefix=prefix).end(SOON * 2)
+        return code, self.said()
+
+    def said(self):
         with open(f'{self.root}/output', encoding='utf-8') as output:
-            return code, output.read()
+            return output.read()
 
     def close(self):
         for directory, names, _ in os.walk(self.root):

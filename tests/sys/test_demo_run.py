@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 from demo import (AT_ONCE, BUILD, ROOT, SOON, Failure, Skip, descendants, expect,
@@ -114,6 +115,41 @@ def directory_of_somebody_else_is_not_swept(place):
     expect_nothing_left(place)
 
 
+def killed_mpd_and_supervisor_cost_no_time_at_the_end(place):
+    demo = place.start('--no-kill', *place.much)
+    demo.job()
+    kill_all(one_of('mpd-supervise') + one_of('mpd'))
+    os.kill(demo.pid, signal.SIGTERM)
+    began = time.monotonic()
+    expect(demo.end() == 143, 'exit code')
+    expect(time.monotonic() - began < 3, 'it waited for nobody')
+    expect_nothing_left(place)
+
+
+# --- somebody is stopped ---
+
+def stopped_worker_is_named(place):
+    demo = place.start('--no-kill', *place.much[:6])
+    worker = one_of('wordcount', demo.job())[0]
+    os.kill(worker, signal.SIGSTOP)
+    expect(until(lambda: f'(pid {worker}) is stopped' in place.said(), SOON), place.said())
+    os.kill(worker, signal.SIGCONT)
+    expect(demo.end() == 0, place.said())
+    expect_nothing_left(place)
+
+
+def stopped_mpd_is_named_and_does_not_stay(place):
+    demo = place.start('--no-kill', *place.much[:2])
+    demo.job()
+    mpds = one_of('mpd-supervise') + one_of('mpd')
+    for pid in mpds:
+        os.kill(pid, signal.SIGSTOP)
+    expect(demo.end(SOON * 2) == 0, place.said())
+    for pid in mpds:
+        expect(f'(pid {pid}) is stopped' in place.said(), place.said())
+    expect_nothing_left(place)
+
+
 # --- somebody is told to end ---
 
 def told_to_end(place, number):
@@ -155,14 +191,18 @@ def second_interrupt_does_not_stop_the_cleaning(place):
 class Screen:
     """The demo on a terminal: mptop has the screen while the job runs."""
 
-    def __init__(self, place, *arguments):
+    def __init__(self, place, *arguments, prefix=()):
         self.text = b''
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ.clear()
             os.environ.update(place.environment, TERM='xterm', LC_ALL='C.UTF-8')
-            os.execv(f'{ROOT}/run', ['run', 'demo', *arguments])
+            command = [*prefix, f'{ROOT}/run', 'demo', *arguments]
+            os.execvpe(command[0], command, os.environ)
         started.add(self.pid)
+
+    def line_settings(self):
+        return termios.tcgetattr(self.fd)[:4]
 
     def read(self, seconds):
         """False at the end of the terminal."""
@@ -250,7 +290,48 @@ def run_killed_on_a_terminal_takes_mptop_along(place):
     expect_nothing_left(place)
 
 
+def killed_mptop_gives_the_terminal_back(place):
+    screen = Screen(place, '--no-kill', *place.much)
+    before = screen.line_settings()
+    screen.wait_for(b'Overview')
+    expect(screen.line_settings() != before, 'the test is void: mptop changes nothing')
+    kill_all(one_of('mptop'))
+    screen.wait_for(b'/1920 files', 3)
+    expect(screen.line_settings() == before, 'the terminal is raw')
+    expect(b'\x1b[?1049l' in screen.text, 'the screen was not given back')
+    os.kill(screen.pid, signal.SIGTERM)
+    expect(screen.end() == 143, 'exit code')
+    expect_nothing_left(place)
+
+
+# In a mount of its own, where that is allowed.
+FULL = ['unshare', *(['-m'] if os.geteuid() == 0 else ['-rm']), 'sh', '-c',
+        'mount -t tmpfs -o size=64k none "$TMPDIR" || exit 99; [ $# != 0 ] || exit 0;'
+        'head -c 1000000 /dev/zero 2>/dev/null >"$TMPDIR/full"; exec "$@"', 'sh']
+
+
+def full_place_for_files_costs_the_screen_not_the_result(place):
+    if subprocess.run(FULL, check=False, stderr=subprocess.DEVNULL,
+                      env=place.environment).returncode:
+        raise Skip('nothing may be mounted here')
+    screen = Screen(place, place.little, prefix=FULL)
+    screen.wait_for(b'verified: equal to a single-process count')
+    expect(screen.end() == 0, 'exit code')
+    expect(f'no room in {place.root}/tmp'.encode() in screen.text, str(screen.text))
+    expect_nothing_left(place)
+
+
 # --- files ---
+
+def long_name_for_the_place_of_files_is_no_hindrance(place):
+    place.environment['TMPDIR'] = f'{place.root}/tmp/{"x" * 80}'
+    os.mkdir(place.environment['TMPDIR'])
+    code, text = place.run(place.little)
+    expect(code == 0, text)
+    os.rmdir(place.environment['TMPDIR'])
+    expect_nothing_left(place)
+
+
 
 def nothing_is_made_for_the_endpoint_of_the_user(place):
     code, text = place.run(place.little)
@@ -259,6 +340,16 @@ def nothing_is_made_for_the_endpoint_of_the_user(place):
 
 
 # --- what it says ---
+
+def result_that_cannot_be_written_is_a_failure(place):
+    with open('/dev/full', 'wb') as full:
+        done = subprocess.run([f'{ROOT}/run', 'demo', place.little], env=place.environment,
+                              stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE,
+                              check=False, text=True, timeout=SOON)
+    expect(done.returncode == 1, f'exit code {done.returncode}')
+    expect('wordcount: standard output: No space left on device\n' in done.stderr, done.stderr)
+    expect_nothing_left(place)
+
 
 def empty_name_is_refused_in_a_sentence(place):
     code, text = place.run('')
@@ -273,6 +364,19 @@ def wrong_options_are_told_without_the_place_of_the_build(place):
         code, text = place.run('wordcount', *words)
         expect(code == 2 and text.startswith('wordcount: ') and BUILD not in text,
                f'{words}: {code} {text}')
+    expect_nothing_left(place)
+
+
+def second_build_waits_for_the_first(place):
+    place.environment['BUILD_DIR'] = f'{place.root}/build'
+    place.stand_in('meson', 'mkdir "$2/busy" || exit 1; sleep 1; rmdir "$2/busy"; '
+                   ': >"$2/build.ninja"')
+    builds = [subprocess.Popen([f'{ROOT}/run', 'build'], env=place.environment, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+              for _ in range(2)]
+    said = [build.communicate(timeout=SOON)[0] for build in builds]
+    expect([build.returncode for build in builds] == [0, 0], str(said))
+    expect(''.join(said).count('waiting for another build') == 1, str(said))
     expect_nothing_left(place)
 
 
@@ -317,6 +421,9 @@ TESTS = [
     what_stays_when_all_are_killed_is_swept_by_the_next,
     running_demo_is_not_swept_by_another,
     directory_of_somebody_else_is_not_swept,
+    killed_mpd_and_supervisor_cost_no_time_at_the_end,
+    stopped_worker_is_named,
+    stopped_mpd_is_named_and_does_not_stay,
     sigterm_to_the_run_alone_ends_all,
     sigint_to_the_run_alone_ends_all,
     sighup_to_the_run_alone_ends_all,
@@ -327,8 +434,13 @@ TESTS = [
     signal_on_a_terminal_ends_all,
     ctrl_c_on_a_terminal_ends_all,
     run_killed_on_a_terminal_takes_mptop_along,
+    killed_mptop_gives_the_terminal_back,
+    full_place_for_files_costs_the_screen_not_the_result,
+    long_name_for_the_place_of_files_is_no_hindrance,
     nothing_is_made_for_the_endpoint_of_the_user,
+    result_that_cannot_be_written_is_a_failure,
     empty_name_is_refused_in_a_sentence,
+    second_build_waits_for_the_first,
     wrong_options_are_told_without_the_place_of_the_build,
     help_says_what_to_type,
     what_cannot_be_read_is_said_in_one_line_a_kind,
