@@ -133,9 +133,6 @@ static void add_process(struct model *model, const struct mp_snapshot *snapshot,
 	rates_of(model, &now, &row->sleeps_per_s, &wakeups);
 	row->is_gone = process->is_dead || process->state == 'X' || process->state == 'Z';
 	row->severity = process_severity(row);
-	model->blocked_count += row->blocked != NULL;
-	model->stuck_count += row->severity >= SEVERITY_HIGH && !row->is_gone;
-	model->dead_count += row->is_gone;
 	model->sleeps_uring += row->sleeps_uring;
 	model->sleeps_futex += row->sleeps_futex;
 	model->sleeps_per_s += row->sleeps_per_s;
@@ -237,7 +234,6 @@ static void add_snapshot(struct model *model, const struct mp_snapshot *snapshot
 
 static void clear_totals(struct model *model)
 {
-	model->blocked_count = model->stuck_count = model->dead_count = 0;
 	model->held_count = model->contended_count = model->full_count = model->idle_count = 0;
 	model->size_bytes = model->used_bytes = model->committed_bytes = 0;
 	model->sleeps_uring = model->sleeps_futex = 0;
@@ -311,7 +307,8 @@ static int sample(struct model *model, int64_t now)
 		if (model->segments[i].snapshot)
 			add_snapshot(model, model->segments[i].snapshot);
 	finish_sample(model);
-	return model_find(model);
+	result = model_count_people(model);
+	return result < 0 ? result : model_find(model);
 }
 
 int model_sample(struct model *model)

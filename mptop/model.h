@@ -91,7 +91,8 @@ struct model {
 	struct finding *findings;
 	unsigned segment_count, process_count, lock_count, queue_count, finding_count;
 	unsigned cycle_count;
-	unsigned blocked_count, stuck_count, dead_count; /* processes */
+	unsigned people_count; /* processes: one has a row for each of its segments */
+	unsigned blocked_count, stuck_count, dead_count; /* of them */
 	unsigned held_count, contended_count;            /* locks */
 	unsigned full_count, idle_count;                 /* queues */
 	uint64_t size_bytes, used_bytes, committed_bytes;
@@ -110,6 +111,9 @@ int model_sample(struct model *model);
 
 /* model_finding.c: fill model->findings, worst first. 0 or -ENOMEM. */
 int model_find(struct model *model);
+
+/* model_people.c: count the processes, each once. 0 or -ENOMEM. */
+int model_count_people(struct model *model);
 
 /* Rates from pairs of counters (counter.c). */
 int counters_add(struct counters *counters, const struct counter *counter);

@@ -267,7 +267,7 @@ static void put_totals(struct json *json, const struct model *model)
 		total.spins_won += row->spins_won;
 	}
 	json_open(json, "totals", '{');
-	json_unsigned(json, "processes", model->process_count);
+	json_unsigned(json, "processes", model->people_count);
 	json_unsigned(json, "cycles", model->cycle_count);
 	put_sleeps(json, &total);
 	json_number(json, "puts_per_s", model->puts_per_s);

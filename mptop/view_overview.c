@@ -62,8 +62,8 @@ static void meter_processes(const struct show *show, unsigned cells, struct text
 	const struct model *model = show->model;
 	unsigned bar = cells > 70 ? 10 : 4;
 
-	text_add(text, "Procs %3u run %u blocked %u stuck %u dead %u", model->process_count,
-		 model->process_count - model->blocked_count, model->blocked_count,
+	text_add(text, "Procs %3u run %u blocked %u stuck %u dead %u", model->people_count,
+		 model->people_count - model->blocked_count, model->blocked_count,
 		 model->stuck_count, model->dead_count);
 	text_add(text, "   Mem ");
 	format_bar(text, show->glyphs, bar, (double)model->used_bytes, (double)model->size_bytes);

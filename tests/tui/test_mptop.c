@@ -522,6 +522,25 @@ static void json_is_one_valid_object_a_line(void **state)
 	scene_end(&scene);
 }
 
+static void a_process_with_several_segments_is_one_process(void **state)
+{
+	static const char *const names[] = { "north", "east", "south" };
+	mp_segment *segments[3];
+	char *text;
+
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(mp_segment_open(names[i], NULL, &segments[i]), 0);
+	text = run("--once", 0);
+	if (!strstr(text, "\nProcs   1 run 1 blocked 0 stuck 0 dead 0 ") || !strstr(text, "3 segs"))
+		fail_msg("not one process in:\n%s", text);
+	free(text);
+	text = run("--json", 0);
+	assert_non_null(strstr(text, "\"totals\":{\"processes\":1,"));
+	free(text);
+	for (unsigned i = 0; i < 3; i++)
+		mp_segment_close(segments[i]);
+}
+
 static bool is_one_death_printed(void *unused)
 {
 	char *text = run("--once", 0);
@@ -588,6 +607,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(a_signal_ends_it_with_the_terminal_restored),
 	HARNESS_TEST_WITH_MPD(it_sleeps_between_two_looks),
 	HARNESS_TEST_WITH_MPD(json_is_one_valid_object_a_line),
+	HARNESS_TEST_WITH_MPD(a_process_with_several_segments_is_one_process),
 	HARNESS_TEST_WITH_MPD(a_single_print_has_complete_names_and_says_the_cycle_in_one_line),
 	HARNESS_TEST_WITH_MPD(wrong_usage_is_told_and_ends_with_2),
 };
