@@ -64,17 +64,17 @@ def killed_run_job_and_mpd_leave_no_directory(place):
     expect_nothing_left(place)
 
 
-def run_killed_before_its_job_works_leaves_no_directory(place):
+def run_killed_at_its_beginning_leaves_no_directory(place):
     for delay in (0, 5, 10, 20, 40, 80):
         demo = place.start('--no-kill', *place.much)
         expect(until(lambda: os.listdir(f'{place.root}/tmp'), SOON), 'no directory')
         time.sleep(delay / 1000)
-        # Before its job has begun there is nobody to clean up: the next run does.
-        has_job = one_of('wordcount', demo.pid)
+        # Before its mpd has begun there is nobody to clean up: the next run does.
+        has_mpd = one_of('mpd-supervise')
         os.kill(demo.pid, signal.SIGKILL)
         demo.end()
         expect(until(lambda: reap_orphans() or not descendants(), SOON), str(descendants()))
-        expect(not has_job or not place.left(), f'left after {delay} ms: {place.left()}')
+        expect(not has_mpd or not place.left(), f'left after {delay} ms: {place.left()}')
     expect(place.run(place.little)[0] == 0, 'failed')
     expect_nothing_left(place)
 
@@ -417,7 +417,7 @@ TESTS = [
     killed_job_takes_its_workers_along_and_fails_the_run,
     killed_run_and_job_leave_no_directory,
     killed_run_job_and_mpd_leave_no_directory,
-    run_killed_before_its_job_works_leaves_no_directory,
+    run_killed_at_its_beginning_leaves_no_directory,
     what_stays_when_all_are_killed_is_swept_by_the_next,
     running_demo_is_not_swept_by_another,
     directory_of_somebody_else_is_not_swept,
