@@ -13,6 +13,8 @@
  */
 #include "client.h"
 
+#include "clock.h"
+#include "errno_kept.h"
 #include "explain.h"
 #include "object.h"
 #include "opts.h"
@@ -26,10 +28,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* mpd that was killed in the middle of making a segment has forgotten it: ask again. */
 #define OPEN_ATTEMPTS_MAX 3
+/* mpd, or whoever waits for the dead one, frees its slot within milliseconds. */
+#define SWEEP_PATIENCE_NS INT64_C(1000000000)
+#define SWEEP_RETRY_NS INT64_C(1000000)
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct mp_segment *segments;
@@ -103,14 +109,39 @@ static int tell_attached(struct mp_segment *segment)
 			  : 0;
 }
 
+static bool is_any_dead(struct seg *seg)
+{
+	uint32_t high = seg_clients_high(seg);
+
+	for (uint32_t client = SLOT_FIRST; client < high; client++)
+		if (slot_is_dead(seg, client,
+				 client_word_generation(slot_client_word(seg, client))))
+			return true;
+	return false;
+}
+
+/* Who has no slot has no name to put into a guard, so it cannot sweep the dead itself: while the
+ * table is full of them it waits for those who can. */
+static int claim_when_swept(struct mp_segment *segment)
+{
+	struct seg *seg = segment->seg;
+	int64_t patience_ends = clock_now_ns() + SWEEP_PATIENCE_NS;
+	int error;
+
+	while ((error = slot_claim_client(seg, segment->endpoint->connection.roster_byte,
+					  segment->client_name, segment->parent, &seg->client,
+					  &seg->client_generation)) == -ENOSPC &&
+	       is_any_dead(seg) && clock_now_ns() < patience_ends)
+		clock_sleep_ns(SWEEP_RETRY_NS);
+	return error;
+}
+
 static int claim_slot(struct mp_segment *segment)
 {
 	struct seg *seg = segment->seg;
 	struct connection *connection = &segment->endpoint->connection;
-	int error;
+	int error = claim_when_swept(segment);
 
-	error = slot_claim_client(seg, connection->roster_byte, segment->client_name,
-				  segment->parent, &seg->client, &seg->client_generation);
 	if (error < 0)
 		return explain(error,
 			       "segment '%s' takes %u processes at once and has them (max_clients "
@@ -172,78 +203,41 @@ int client_join_as_child(mp_segment *segment, const char *name, uint32_t parent)
 	return self_get(segment->seg, &me);
 }
 
+/* --- children --- */
+
+static void sweep_pid(struct seg *seg, uint32_t pid)
+{
+	uint32_t high = seg_clients_high(seg);
+
+	for (uint32_t client = SLOT_FIRST; client < high; client++) {
+		uint64_t word = slot_client_word(seg, client);
+
+		if (client_word_pid(word) == pid &&
+		    slot_is_dead(seg, client, client_word_generation(word)))
+			recover_client(seg, client, client_word_generation(word));
+	}
+}
+
+static bool is_taking_part(const struct seg *seg)
+{
+	return load_acquire(&seg->fork_epoch) == self_fork_epoch() && !seg->is_stale;
+}
+
+void client_child_ended(uint32_t pid)
+{
+	lock_process();
+	for (struct mp_segment *segment = segments; segment; segment = segment->next)
+		if (is_taking_part(segment->seg))
+			sweep_pid(segment->seg, pid);
+	pthread_mutex_unlock(&mutex);
+}
+
+unsigned client_sweep_dead(mp_segment *segment)
+{
+	return is_taking_part(segment->seg) ? recover_all(segment->seg) : 0;
+}
+
 /* --- opening --- */
-
-static int format(struct mp_segment *segment, const struct proto_opened *opened, int fd,
-		  const char *name)
-{
-	struct proto_segment formatted = { .segment = opened->segment };
-	struct proto_empty empty;
-	struct seg_geometry plan;
-	int result = seg_plan(opened->size_bytes, opened->max_clients, opened->max_threads, &plan);
-
-	if (result == 0)
-		result = seg_format(fd, name, opened->generation, &plan);
-	if (result < 0)
-		return explain(result, "segment '%s' of %llu bytes could not be made", name,
-			       (unsigned long long)opened->size_bytes);
-	result = connection_ask(&segment->endpoint->connection, PROTO_FORMATTED, &formatted,
-				sizeof formatted, &empty, sizeof empty, NULL);
-	return result < 0 ? explain(result, "mpd at '%s' does not take the new segment '%s'",
-				    segment->endpoint->connection.endpoint, name)
-			  : 0;
-}
-
-static int explain_open(int error, const char *name)
-{
-	switch (error) {
-	case -ENOENT:
-		return explain(error, "no segment '%s'", name);
-	case -EEXIST:
-		return explain(error, "a segment '%s' exists already", name);
-	case -EPROTO:
-		return explain(error, "segment '%s' has another size or limits", name);
-	case -EPERM:
-		return explain(error, "segment '%s' belongs to another user", name);
-	case -ECONNREFUSED:
-		return error; /* explained where it was seen: it names the endpoint */
-	case -EDQUOT:
-		return explain(error, "segment '%s' is over the quota", name);
-	default:
-		return explain(error, "segment '%s' could not be opened", name);
-	}
-}
-
-/* Ask mpd for the segment's memory; formats it when told to. */
-static int obtain(struct mp_segment *segment, const char *name,
-		  const struct mp_segment_opts *opts, int *ret_fd)
-{
-	struct proto_open request = { .size_bytes = opts->size_bytes,
-				      .max_clients = opts->max_clients,
-				      .max_threads = opts->max_sleepers,
-				      .mode = opts->mode,
-				      .gid = opts->gid,
-				      .flags = opts->flags };
-	struct wire_fds fds = { 0 };
-	struct proto_opened opened;
-	int result;
-
-	snprintf(request.name, sizeof request.name, "%s", name);
-	result = connection_ask(&segment->endpoint->connection, PROTO_OPEN, &request,
-				sizeof request, &opened, sizeof opened, &fds);
-	if (result == 0 && fds.count != 1)
-		result = -EPROTO;
-	if (result < 0) {
-		wire_close_fds(&fds);
-		return explain_open(result, name);
-	}
-	segment->number = opened.segment;
-	result = opened.must_format ? format(segment, &opened, fds.fd[0], name) : 0;
-	if (result < 0)
-		close(fds.fd[0]);
-	*ret_fd = fds.fd[0];
-	return result;
-}
 
 static int map_and_attach(struct mp_segment *segment, int fd, const char *name,
 			  const struct mp_segment_opts *opts)
@@ -272,66 +266,97 @@ static int map_and_attach(struct mp_segment *segment, int fd, const char *name,
 	return result;
 }
 
-static int open_new(const char *name, const struct mp_segment_opts *opts,
-		    struct client_endpoint *endpoint, struct mp_segment **ret_segment)
-{
-	struct mp_segment *segment = calloc(1, sizeof *segment);
-	int fd = -1, result, attempts = 0;
-
-	if (!segment)
-		return explain(-ENOMEM, "no memory for a handle");
-	segment->endpoint = endpoint;
-	segment->users = 1;
-	if (opts->client_name)
-		snprintf(segment->client_name, NAME_BYTES, "%s", opts->client_name);
-	else
-		default_name(segment->client_name);
-	do {
-		result = obtain(segment, name, opts, &fd);
-		if (result == 0)
-			result = map_and_attach(segment, fd, name, opts);
-	} while (result == -ESTALE && ++attempts < OPEN_ATTEMPTS_MAX);
-	if (result < 0) {
-		free(segment);
-		return result;
-	}
-	endpoint->segments++;
-	segment->next = segments;
-	segments = segment;
-	*ret_segment = segment;
-	return 0;
-}
-
-static struct mp_segment *find_open(const char *name, const struct client_endpoint *endpoint)
+/* The handle of that memory. A name means what mpd says: it may have been removed and given to
+ * another segment since this process opened it. */
+static struct mp_segment *find_memory(int fd)
 {
 	struct mp_segment *segment = segments;
+	struct stat wanted, other;
 
-	while (segment &&
-	       (segment->endpoint != endpoint || strcmp(segment->seg->name, name) != 0))
+	if (fstat(fd, &wanted) < 0)
+		return NULL;
+	while (segment && (fstat(segment->seg->fd, &other) < 0 || other.st_ino != wanted.st_ino ||
+			   other.st_dev != wanted.st_dev))
 		segment = segment->next;
 	return segment;
+}
+
+/* One more user. mpd keeps what it has handed out until it hears of the slot, so it hears of it
+ * again; a forked child that takes no part yet says so with its first call. */
+static int open_again(struct mp_segment *segment)
+{
+	int result = load_acquire(&segment->seg->fork_epoch) == self_fork_epoch()
+			     ? tell_attached(segment)
+			     : 0;
+
+	if (result == 0)
+		segment->users++;
+	return result;
+}
+
+static void enlist(struct mp_segment *segment)
+{
+	segment->endpoint->segments++;
+	segment->next = segments;
+	segments = segment;
+}
+
+/* What mpd hands out is this process's already, or becomes so. */
+static int obtain_and_attach(struct mp_segment *fresh, const char *name,
+			     const struct mp_segment_opts *opts, struct mp_segment **ret_segment)
+{
+	struct mp_segment *known;
+	int fd = -1, result = client_obtain(fresh, name, opts, &fd);
+
+	if (result < 0)
+		return result;
+	known = find_memory(fd);
+	if (known) {
+		close(fd);
+		result = open_again(known);
+	} else {
+		result = map_and_attach(fresh, fd, name, opts);
+		if (result == 0)
+			enlist(fresh);
+	}
+	if (result == 0)
+		*ret_segment = known ? known : fresh;
+	return result;
+}
+
+static int open_at(struct client_endpoint *endpoint, const char *name,
+		   const struct mp_segment_opts *opts, struct mp_segment **ret_segment)
+{
+	struct mp_segment *fresh = calloc(1, sizeof *fresh), *opened = NULL;
+	int result, attempts = 0;
+
+	if (!fresh)
+		return explain(-ENOMEM, "no memory for a handle");
+	fresh->endpoint = endpoint;
+	fresh->users = 1;
+	if (opts->client_name)
+		snprintf(fresh->client_name, NAME_BYTES, "%s", opts->client_name);
+	else
+		default_name(fresh->client_name);
+	do
+		result = obtain_and_attach(fresh, name, opts, &opened);
+	while (result == -ESTALE && ++attempts < OPEN_ATTEMPTS_MAX);
+	if (opened != fresh)
+		free(fresh);
+	if (result == 0)
+		*ret_segment = opened;
+	return result;
 }
 
 static int open_locked(const char *name, const struct mp_segment_opts *opts,
 		       mp_segment **ret_segment)
 {
 	struct client_endpoint *endpoint;
-	struct mp_segment *segment;
 	int result = endpoint_get(opts->endpoint, !(opts->flags & MP_NO_SPAWN), &endpoint);
 
 	if (result < 0)
 		return result;
-	segment = find_open(name, endpoint);
-	if (segment && (opts->flags & MP_EXCLUSIVE))
-		return explain_open(-EEXIST, name);
-	if (segment && !segment_is_of_shape(segment->seg, opts))
-		return explain_open(-EPROTO, name);
-	if (segment) {
-		segment->users++;
-		*ret_segment = segment;
-		return 0;
-	}
-	result = open_new(name, opts, endpoint, ret_segment);
+	result = open_at(endpoint, name, opts, ret_segment);
 	endpoint_drop_if_unused(endpoint);
 	return result;
 }
@@ -339,6 +364,7 @@ static int open_locked(const char *name, const struct mp_segment_opts *opts,
 int mp_segment_open(const char *name, const struct mp_segment_opts *opts,
 		    mp_segment **ret_segment)
 {
+	KEEP_ERRNO;
 	static const struct mp_segment_opts defaults;
 	int result = segment_check_name(name);
 
@@ -388,6 +414,7 @@ static void leave(struct mp_segment *segment)
 
 mp_segment *mp_segment_close(mp_segment *segment)
 {
+	KEEP_ERRNO;
 	if (!segment)
 		return NULL;
 	lock_process();
@@ -428,11 +455,12 @@ static int unlink_locked(const char *name)
 	result = connection_ask(&endpoint->connection, PROTO_UNLINK, &request, sizeof request,
 				&empty, sizeof empty, NULL);
 	endpoint_drop_if_unused(endpoint);
-	return result < 0 ? explain_open(result, name) : 0;
+	return result < 0 ? client_explain_open(result, name) : 0;
 }
 
 int mp_segment_unlink(const char *name)
 {
+	KEEP_ERRNO;
 	int result = segment_check_name(name);
 
 	if (result < 0)

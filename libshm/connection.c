@@ -11,10 +11,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -22,8 +24,56 @@
 #define SPAWN_PATIENCE_NS INT64_C(5000000000)
 #define SPAWN_RETRY_NS INT64_C(2000000)
 /* OPEN waits for the one who formats the segment. */
-#define ANSWER_PATIENCE_S 10
+#define ANSWER_PATIENCE_S 5
 #define ROSTER_ATTEMPTS_MAX 4096
+
+static struct connection_file file_of(int fd)
+{
+	struct stat about;
+
+	return fstat(fd, &about) < 0 ? (struct connection_file){ 0 }
+				     : (struct connection_file){ .device = (uint64_t)about.st_dev,
+								 .inode = (uint64_t)about.st_ino };
+}
+
+static bool is_same_file(int fd, struct connection_file file)
+{
+	struct connection_file seen = file_of(fd);
+
+	return seen.device == file.device && seen.inode == file.inode;
+}
+
+/* Numbers that the program closed behind our back are forgotten, not closed: they may be its own
+ * files by now. */
+static void forget_foreign(struct connection *connection)
+{
+	if (connection->socket >= 0 && !is_same_file(connection->socket, connection->socket_file)) {
+		connection->socket = -1;
+		connection->unread = 0;
+	}
+	if (connection->roster_fd >= 0 &&
+	    !is_same_file(connection->roster_fd, connection->roster_file))
+		connection->roster_fd = -1;
+}
+
+static void use_socket(struct connection *connection, int fd)
+{
+	struct ucred peer = { 0 };
+	socklen_t length = sizeof peer;
+
+	connection->socket = fd;
+	connection->socket_file = file_of(fd);
+	connection->unread = 0;
+	if (!connection->mpd_pid &&
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.pid > 0)
+		connection->mpd_pid = (uint32_t)peer.pid;
+}
+
+/* Time is over for the other side: where a socket says EAGAIN, we say so. */
+static int as_timeout(int error)
+{
+	return error == -EAGAIN ? -ETIMEDOUT : error;
+}
 
 static int dial(const char *path, int socket_flags)
 {
@@ -40,7 +90,7 @@ static int dial(const char *path, int socket_flags)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-		result = -errno;
+		result = as_timeout(-errno);
 		close(fd);
 		return result;
 	}
@@ -61,7 +111,7 @@ static int send_request(struct connection *connection, enum proto_type type, con
 		return -EINVAL;
 	memcpy(packet, &head, sizeof head);
 	memcpy(packet + sizeof head, request, bytes);
-	return wire_send(connection->socket, packet, sizeof head + bytes, NULL);
+	return as_timeout(wire_send(connection->socket, packet, sizeof head + bytes, NULL));
 }
 
 /* Is this the answer to the latest request, and as long as it has to be? */
@@ -86,12 +136,14 @@ static int receive_answer(struct connection *connection, void *answer, size_t by
 	if (got == -EAGAIN)
 		connection_hang_up(connection); /* too late an answer would be taken for the next */
 	if (got <= 0)
-		return got < 0 ? got : -EPIPE;
+		return got < 0 ? as_timeout(got) : -EPIPE;
 	if (!is_in_step(connection, packet, (size_t)got, bytes, &head)) {
 		connection_hang_up(connection); /* the next request begins anew */
 		head.status = -EPROTO;
 	}
-	if (head.status >= 0 && answer)
+	/* A refusal of a shape or a version tells what is there. */
+	if (answer && (head.status >= 0 || head.status == -EPROTO) &&
+	    (size_t)got >= sizeof head + bytes)
 		memcpy(answer, packet + sizeof head, bytes);
 	if (head.status >= 0 && ret_fds)
 		*ret_fds = fds;
@@ -124,6 +176,7 @@ static int lock_roster_byte(struct connection *connection)
 
 void connection_hang_up(struct connection *connection)
 {
+	forget_foreign(connection);
 	if (connection->socket >= 0)
 		close(connection->socket);
 	connection->socket = -1;
@@ -133,10 +186,11 @@ void connection_hang_up(struct connection *connection)
 int connection_post(struct connection *connection, enum proto_type type, const void *request,
 		    size_t request_bytes)
 {
-	int result = connection->socket < 0
-			     ? -EPIPE
-			     : send_request(connection, type, request, request_bytes);
+	int result;
 
+	forget_foreign(connection);
+	result = connection->socket < 0 ? -EPIPE
+					: send_request(connection, type, request, request_bytes);
 	if (result == 0)
 		connection->unread++;
 	return result;
@@ -153,7 +207,7 @@ static int read_past_posts(struct connection *connection)
 		fds.count = 0;
 		got = wire_receive(connection->socket, packet, sizeof packet, &fds);
 		if (got <= 0)
-			return got < 0 ? got : -EPIPE;
+			return got < 0 ? as_timeout(got) : -EPIPE;
 		wire_close_fds(&fds);
 	}
 	/* A welcome's roster descriptor was closed, and with it our lock dropped. */
@@ -164,8 +218,10 @@ static int ask_once(struct connection *connection, enum proto_type type, const v
 		    size_t request_bytes, void *answer, size_t answer_bytes,
 		    struct wire_fds *ret_fds)
 {
-	int result = connection->socket < 0 ? -EPIPE : 0;
+	int result;
 
+	forget_foreign(connection);
+	result = connection->socket < 0 ? -EPIPE : 0;
 	if (result == 0 && connection->unread > 0)
 		result = read_past_posts(connection);
 	if (result == 0)
@@ -187,10 +243,13 @@ static int say_hello(struct connection *connection)
 		wire_close_fds(&fds);
 		return -EPROTO;
 	}
-	if (connection->roster_fd < 0)
+	connection->mpd_pid = welcome.pid;
+	if (connection->roster_fd < 0) {
 		connection->roster_fd = fds.fd[0];
-	else
+		connection->roster_file = file_of(fds.fd[0]);
+	} else {
 		close(fds.fd[0]);
+	}
 	/* Closing any descriptor of the roster drops the lock on all of them: take it again. That
 	 * the byte was free for a moment proves nothing while our pid lives. */
 	return lock_roster_byte(connection);
@@ -203,8 +262,7 @@ static int connect_to(struct connection *connection, const char *path)
 
 	if (fd < 0)
 		return fd;
-	connection->socket = fd;
-	connection->unread = 0;
+	use_socket(connection, fd);
 	result = say_hello(connection);
 	if (result < 0) {
 		connection_hang_up(connection);
@@ -246,8 +304,26 @@ static int private_path(const char *endpoint, char path[static 108])
 	return wire_private_endpoint(path);
 }
 
-static int explain_failure(int error, const char *path, const char *advice)
+/* Who listens is alive, as the kernel says, and yet does not answer. A pid that is gone was that of
+ * an mpd before this one. */
+static int explain_silence(const struct connection *connection, const char *path)
 {
+	uint32_t pid = connection->mpd_pid;
+	char who[32] = "mpd";
+
+	if (pid && (kill((pid_t)pid, 0) == 0 || errno == EPERM))
+		snprintf(who, sizeof who, "mpd (pid %u)", pid);
+	return explain(-ETIMEDOUT,
+		       "%s at '%s' has not answered for %d s; is it stopped? continue it (kill "
+		       "-CONT), or the process that is just making the segment",
+		       who, path, ANSWER_PATIENCE_S);
+}
+
+static int explain_failure(const struct connection *connection, int error, const char *path,
+			   const char *advice)
+{
+	if (error == -ETIMEDOUT)
+		return explain_silence(connection, path);
 	if (error == -EPROTO)
 		return explain(error,
 			       "mpd at '%s' speaks another version of the protocol or layout; "
@@ -291,8 +367,9 @@ static int spawn_and_connect(struct connection *connection, const char *endpoint
 	while (is_nobody_there(result = connect_to(connection, path)) &&
 	       clock_now_ns() < patience_ends)
 		clock_sleep_ns(SPAWN_RETRY_NS);
-	return explain_failure(result, path, "one was started and did not come up; "
-					     "`mpd --endpoint` with this path tells why");
+	return explain_failure(connection, result, path,
+			       "one was started and did not come up; "
+			       "`mpd --endpoint` with this path tells why");
 }
 
 int connection_open(struct connection *connection, const char *endpoint, bool may_spawn)
@@ -304,7 +381,7 @@ int connection_open(struct connection *connection, const char *endpoint, bool ma
 	result = connect_anywhere(connection, endpoint, path);
 	if (is_nobody_there(result) && may_spawn)
 		return spawn_and_connect(connection, endpoint);
-	return explain_failure(result, path, "start one, or leave MP_NO_SPAWN away");
+	return explain_failure(connection, result, path, "start one, or leave MP_NO_SPAWN away");
 }
 
 void connection_resume(struct connection *connection)
@@ -319,14 +396,13 @@ void connection_resume(struct connection *connection)
 	if (fd < 0)
 		return;
 	fcntl(fd, F_SETFL, 0);
-	connection->socket = fd;
-	connection->unread = 0;
+	use_socket(connection, fd);
 	connection_post(connection, PROTO_HELLO, &hello, sizeof hello);
 }
 
 void connection_close(struct connection *connection)
 {
-	connection_hang_up(connection);
+	connection_hang_up(connection); /* forgets a roster that is not ours */
 	if (connection->roster_fd >= 0)
 		close(connection->roster_fd);
 	connection->roster_fd = -1;
@@ -341,15 +417,20 @@ int connection_ask(struct connection *connection, enum proto_type type, const vo
 	int result = ask_once(connection, type, request, request_bytes, answer, answer_bytes,
 			      ret_fds);
 
+	if (result == -ETIMEDOUT)
+		return explain_silence(connection, connection->endpoint);
 	if (!is_nobody_there(result))
 		return result;
 	connection_hang_up(connection);
 	/* Its supervisor brings it back within milliseconds. */
 	while ((result = connect_to(connection, connection->endpoint)) < 0) {
+		if (result == -ETIMEDOUT)
+			return explain_silence(connection, connection->endpoint);
 		if (!is_nobody_there(result) || clock_now_ns() > patience_ends)
 			return explain(-ECONNREFUSED, "mpd at '%s' is gone (%s)",
 				       connection->endpoint, strerror(-result));
 		clock_sleep_ns(SPAWN_RETRY_NS);
 	}
-	return ask_once(connection, type, request, request_bytes, answer, answer_bytes, ret_fds);
+	result = ask_once(connection, type, request, request_bytes, answer, answer_bytes, ret_fds);
+	return result == -ETIMEDOUT ? explain_silence(connection, connection->endpoint) : result;
 }

@@ -9,9 +9,19 @@
 #include "proto.h"
 #include "wire.h"
 
+/* Which file a descriptor was opened on: a program that closes all it does not know leaves us
+ * numbers that soon mean files of its own. */
+struct connection_file {
+	uint64_t device;
+	uint64_t inode;
+};
+
 struct connection {
 	int socket;
+	struct connection_file socket_file;
 	int roster_fd;       /* ours, kept as long as the process lives in any segment */
+	struct connection_file roster_file;
+	uint32_t mpd_pid; /* as mpd said, or as the socket says while it has said nothing; 0 */
 	uint64_t roster_byte; /* of it, locked while this process lives: proof of life */
 	uint32_t serial;
 	uint32_t unread; /* answers to posts, read before the next one that is waited for */
@@ -19,7 +29,8 @@ struct connection {
 };
 
 /* Connect and say HELLO; starts an mpd where none answers unless told not to.
- * 0, -ECONNREFUSED, -EPROTO (another version), -errno. */
+ * 0, -ECONNREFUSED, -ETIMEDOUT (somebody is there and does not answer), -EPROTO (another version),
+ * -errno. */
 int connection_open(struct connection *connection, const char *endpoint, bool may_spawn);
 /* In a forked child: a connection of its own, without waiting for mpd, which may be stopped. What
  * fails is tried again by the next request; the roster's byte is taken in any case. */
@@ -34,7 +45,8 @@ int connection_post(struct connection *connection, enum proto_type type, const v
 		    size_t request_bytes);
 
 /* One request and its answer. Connects again, once, when mpd was restarted in between.
- * `answer` may be NULL. The answer's status, or -errno. */
+ * `answer` may be NULL. The answer's status, or -errno; -ETIMEDOUT and -ECONNREFUSED are explained.
+ * On -EPROTO the answer is filled if it came in full. */
 int connection_ask(struct connection *connection, enum proto_type type, const void *request,
 		   size_t request_bytes, void *answer, size_t answer_bytes,
 		   struct wire_fds *ret_fds);

@@ -23,9 +23,11 @@
 #include "lock_internal.h"
 
 #include "clock.h"
+#include "errno_kept.h"
 #include "explain.h"
 #include "lockword.h"
 #include "object.h"
+#include "opts.h"
 #include "shmref.h"
 #include "slot.h"
 #include "wait.h"
@@ -290,6 +292,7 @@ static void ask_after_owner(struct mp_lock *lock, struct self *me)
 static noinline_ int acquire_slow(struct mp_lock *lock, struct self *me, int64_t timeout,
 				  uint64_t site)
 {
+	KEEP_ERRNO;
 	bool is_again = false;
 	int result = try_acquire(lock, me, &is_again);
 
@@ -309,8 +312,11 @@ int mp_lock_acquire(mp_lock *lock, int64_t timeout)
 {
 	uint64_t free_word = 0, who;
 	struct self *me;
-	int error = self_get(lock->seg, &me);
+	int error;
 
+	if (unlikely(!lock))
+		return opts_refuse_null(__func__, "lock");
+	error = self_get(lock->seg, &me);
 	if (unlikely(error < 0 || (error = identity(lock, me, &who)) < 0))
 		return error;
 	if (likely(cas_acquire(&lock->shared->word, &free_word, who)))
@@ -372,8 +378,11 @@ int mp_lock_release(mp_lock *lock)
 {
 	struct self *me;
 	uint64_t word;
-	int error = self_get(lock->seg, &me);
+	int error;
 
+	if (unlikely(!lock))
+		return opts_refuse_null(__func__, "lock");
+	error = self_get(lock->seg, &me);
 	if (unlikely(error < 0))
 		return error;
 	if (unlikely((error = identity(lock, me, &word)) < 0))
@@ -388,6 +397,8 @@ int mp_lock_release(mp_lock *lock)
 
 int mp_lock_owner(mp_lock *lock, struct mp_who *ret_who)
 {
+	if (!lock)
+		return opts_refuse_null(__func__, "lock");
 	if (!ret_who)
 		return explain_later(-EINVAL, "lock", object_raw_name(&lock->handle),
 				     "ret_who must not be NULL");
@@ -399,17 +410,22 @@ int mp_lock_owner(mp_lock *lock, struct mp_who *ret_who)
 
 int mp_lock_is_locked(mp_lock *lock)
 {
-	return !lock_word_is_free(load_acquire(&lock->shared->word));
+	return lock ? !lock_word_is_free(load_acquire(&lock->shared->word))
+		    : opts_refuse_null(__func__, "lock");
 }
 
 int mp_lock_repair(mp_lock *lock)
 {
-	uint64_t word = load_relaxed(&lock->shared->word), who;
+	uint64_t word, who;
 	struct self *me;
-	int error = self_get(lock->seg, &me);
+	int error;
 
+	if (!lock)
+		return opts_refuse_null(__func__, "lock");
+	error = self_get(lock->seg, &me);
 	if (error < 0 || (error = identity(lock, me, &who)) < 0)
 		return error;
+	word = load_relaxed(&lock->shared->word);
 	do {
 		if (!lock_word_is_free(word) || !(word & LOCK_POISON))
 			return explain(-EINVAL,

@@ -6,6 +6,7 @@
 #include "lock_internal.h"
 
 #include "clock.h"
+#include "errno_kept.h"
 #include "explain.h"
 #include "lockword.h"
 #include "object.h"
@@ -160,6 +161,7 @@ static int check_opts(const char *name, const struct mp_lock_opts *opts)
 int mp_lock_open(mp_segment *segment, const char *name, const struct mp_lock_opts *opts,
 		 mp_lock **ret_lock)
 {
+	KEEP_ERRNO;
 	static const struct mp_lock_opts defaults;
 	const struct mp_lock_opts *wish = opts ? opts : &defaults;
 	struct object_request request = { .name = name,
@@ -181,6 +183,7 @@ int mp_lock_open(mp_segment *segment, const char *name, const struct mp_lock_opt
 
 int mp_lock_from_id(mp_segment *segment, uint64_t id, mp_lock **ret_lock)
 {
+	KEEP_ERRNO;
 	struct object_handle handle;
 	int error = opts_check_handles((struct opts_of){ "lock", "(by id)" }, segment, "ret_lock",
 				       ret_lock);
@@ -208,6 +211,7 @@ static void give_up(mp_lock *lock)
 
 mp_lock *mp_lock_close(mp_lock *lock)
 {
+	KEEP_ERRNO;
 	if (!lock)
 		return NULL;
 	if (object_drop_handle(&lock->handle)) {
@@ -220,6 +224,7 @@ mp_lock *mp_lock_close(mp_lock *lock)
 
 int mp_lock_unlink(mp_segment *segment, const char *name)
 {
+	KEEP_ERRNO;
 	int error = opts_check_handles((struct opts_of){ "lock", name }, segment, "name", name);
 
 	return error < 0 ? error : object_unlink(object_seg(segment), name, &lock_type);
@@ -227,5 +232,5 @@ int mp_lock_unlink(mp_segment *segment, const char *name)
 
 uint64_t mp_lock_id(const mp_lock *lock)
 {
-	return lock->handle.id;
+	return lock ? lock->handle.id : 0;
 }

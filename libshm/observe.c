@@ -7,6 +7,7 @@
 #include "blockword.h"
 #include "cc.h"
 #include "clock.h"
+#include "errno_kept.h"
 #include "explain.h"
 #include "lockword.h"
 #include "observe_internal.h"
@@ -26,6 +27,7 @@
 
 MP_EXPORT int mp_observe_open(const char *endpoint, mp_observer **ret_observer)
 {
+	KEEP_ERRNO;
 	struct mp_observer *observer;
 
 	if (!ret_observer)
@@ -56,6 +58,7 @@ MP_EXPORT int mp_observe_open(const char *endpoint, mp_observer **ret_observer)
 
 MP_EXPORT mp_observer *mp_observe_close(mp_observer *observer)
 {
+	KEEP_ERRNO;
 	if (!observer)
 		return NULL;
 	for (unsigned i = 0; i < observer->segment_count; i++)
@@ -70,6 +73,7 @@ MP_EXPORT mp_observer *mp_observe_close(mp_observer *observer)
 
 MP_EXPORT int mp_observe_refresh(mp_observer *observer)
 {
+	KEEP_ERRNO;
 	int result;
 
 	if (!observer)
@@ -365,6 +369,7 @@ static int take_snapshot(struct observe_segment *segment)
 MP_EXPORT int mp_observe_snapshot(mp_observer *observer, unsigned index,
 				  const struct mp_snapshot **ret_snapshot)
 {
+	KEEP_ERRNO;
 	struct observe_segment *segment;
 	int result = 0;
 

@@ -14,6 +14,11 @@ const char *opts_name(struct opts_of what)
 	return what.name ? what.name : "(anonymous)";
 }
 
+int opts_refuse_null(const char *call, const char *what)
+{
+	return explain(-EINVAL, "%s needs a %s, not NULL", call, what);
+}
+
 int opts_check_pointer(struct opts_of what, const char *field, const void *pointer)
 {
 	if (pointer)

@@ -6,6 +6,8 @@
 #ifndef LIBSHM_OPTS_H
 #define LIBSHM_OPTS_H
 
+#include "cc.h"
+
 #include <stdint.h>
 
 /* What is opened, for the sentence of a refusal. */
@@ -22,6 +24,9 @@ int opts_check_handles(struct opts_of what, const void *segment, const char *fie
 int opts_check_flags(struct opts_of what, uint32_t flags, uint32_t known, const char *known_names);
 int opts_check_reserved(struct opts_of what, uint32_t reserved0, const uint64_t *reserved,
 			unsigned count);
+
+/* The handle of a call, or what it fills in, is missing: -EINVAL with a sentence. */
+int opts_refuse_null(const char *call, const char *what) cold;
 
 /* The name in sentences. */
 const char *opts_name(struct opts_of what);

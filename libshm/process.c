@@ -8,10 +8,12 @@
  */
 #include "client.h"
 #include "clock.h"
+#include "errno_kept.h"
 #include "explain.h"
 #include "object.h"
 #include "opts.h"
 #include "seg.h"
+#include "self.h"
 
 #include <libshm/process.h>
 
@@ -27,11 +29,20 @@
 #include <unistd.h>
 
 #define LOOK_AGAIN_NS INT64_C(2000000)
+#define SENTENCE_BYTES 400
+
+/* What a child tells once it is attached, or why it is not. Shorter than PIPE_BUF: one write. */
+struct report {
+	int error;
+	char sentence[SENTENCE_BYTES];
+};
 
 struct mp_process {
 	pid_t pid;
 	int pidfd;
+	uint64_t starter; /* self_fork_epoch() of the process whose child it is */
 	bool has_ended;
+	bool is_swept; /* its slots are free again */
 	bool is_unknown; /* somebody else reaped it: its code is lost */
 	int exitcode;
 	pthread_mutex_t mutex;
@@ -43,6 +54,30 @@ static pthread_mutex_t orphans_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct mp_process *orphans; /* started without a handle */
 static atom32 started;
 static char lineage[NAME_BYTES]; /* "1:2" in the second child of the first child */
+
+/* A fork of the starter has the handle too; it can reap nothing, and may not trust the mutex. */
+static bool is_ours(const struct mp_process *process)
+{
+	return process->starter == self_fork_epoch();
+}
+
+/* What the kernel tells anybody: a reaped child and one that waits for it have both ended. */
+static bool has_foreign_ended(const struct mp_process *process)
+{
+	struct pollfd end = { .fd = process->pidfd, .events = POLLIN };
+
+	if (process->pidfd < 0)
+		return kill(process->pid, 0) < 0 && errno == ESRCH;
+	return poll(&end, 1, 0) == 1;
+}
+
+static int refuse_foreign(const struct mp_process *process)
+{
+	return explain(-ECHILD,
+		       "process '%s' (%d) is not a child of this process: who started it joins "
+		       "it; mp_process_is_alive and mp_process_fd tell here whether it runs",
+		       process->name, (int)process->pid);
+}
 
 /* Note the end once. The pid stays ours until it is reaped, so it cannot mean another process. */
 static void reap(struct mp_process *process)
@@ -131,12 +166,15 @@ static void inherit_lineage(const char *name)
 static _Noreturn void child(mp_segment *segment, const char *name, uint32_t parent, int report,
 			    int (*fn)(void *arg), void *arg)
 {
-	int error, code;
+	struct report told = { .error = 0 };
+	int code;
 
 	close_stdin();
 	inherit_lineage(name);
-	error = client_join_as_child(segment, name, parent);
-	if (write(report, &error, sizeof error) < 0 || error < 0)
+	told.error = client_join_as_child(segment, name, parent);
+	if (told.error < 0)
+		snprintf(told.sentence, sizeof told.sentence, "%s", mp_explain());
+	if (write(report, &told, sizeof told) < 0 || told.error < 0)
 		_exit(1);
 	close(report);
 	code = fn(arg);
@@ -156,11 +194,10 @@ static int pidfd_of(pid_t pid)
 
 /* Wait for the child's word that it is attached, or for its end: another thread's fork may keep the
  * pipe open. */
-static int await_report(int report, int pidfd)
+static int await_report(int report, int pidfd, struct report *ret_told)
 {
 	struct pollfd either[2] = { { .fd = report, .events = POLLIN },
 				    { .fd = pidfd, .events = POLLIN } };
-	int error = -ECHILD;
 	ssize_t got;
 
 	while (poll(either, 2, -1) < 0)
@@ -168,12 +205,13 @@ static int await_report(int report, int pidfd)
 			return -errno;
 	if (!(either[0].revents & POLLIN))
 		return -ECHILD;
-	got = read(report, &error, sizeof error);
-	return got == (ssize_t)sizeof error ? error : -ECHILD;
+	got = read(report, ret_told, sizeof *ret_told);
+	ret_told->sentence[SENTENCE_BYTES - 1] = '\0';
+	return got == (ssize_t)sizeof *ret_told ? ret_told->error : -ECHILD;
 }
 
 static int fork_child(mp_segment *segment, struct mp_process *process, int (*fn)(void *arg),
-		      void *arg)
+		      void *arg, struct report *ret_told)
 {
 	uint32_t parent = segment->seg->client;
 	struct object_pins pins;
@@ -192,7 +230,7 @@ static int fork_child(mp_segment *segment, struct mp_process *process, int (*fn)
 	close(report[1]);
 	if (error == 0) {
 		process->pidfd = pidfd_of(process->pid);
-		error = await_report(report[0], process->pidfd);
+		error = await_report(report[0], process->pidfd, ret_told);
 	}
 	object_unpin(segment->seg, &pins);
 	close(report[0]);
@@ -212,9 +250,53 @@ static int check_start(struct opts_of what, const mp_segment *segment,
 	return error;
 }
 
+/* It ended before it took part. Its words end with the error's, as ours will. */
+static void explain_start(struct mp_process *process, int error, struct report *told)
+{
+	const char *name = mp_strerror(error);
+	size_t length = strlen(told->sentence), suffix = strlen(name) + 2;
+
+	if (length >= suffix && strcmp(told->sentence + length - suffix + 2, name) == 0)
+		told->sentence[length - suffix] = '\0';
+	explain(error, "child '%s' could not be started%s%s", process->name,
+		*told->sentence ? ": " : "", told->sentence);
+}
+
+/* What an attempt that failed has left: the child, reaped, and its pidfd. */
+static void end_attempt(struct mp_process *process)
+{
+	if (process->pid > 0)
+		waitpid(process->pid, NULL, 0);
+	if (process->pidfd >= 0)
+		close(process->pidfd);
+	process->pid = 0;
+	process->pidfd = -1;
+}
+
+/* A child without a slot cannot sweep the dead who have them all: the parent does, and forks once
+ * more. */
+static int fork_attached(mp_segment *segment, struct mp_process *process, int (*fn)(void *arg),
+			 void *arg)
+{
+	struct report told = { .error = 0 };
+	int error = fork_child(segment, process, fn, arg, &told);
+
+	if (error == -ENOSPC && client_sweep_dead(segment) > 0) {
+		end_attempt(process);
+		told.sentence[0] = '\0';
+		error = fork_child(segment, process, fn, arg, &told);
+	}
+	if (error < 0) {
+		explain_start(process, error, &told);
+		end_attempt(process);
+	}
+	return error;
+}
+
 int mp_process_start(mp_segment *segment, const struct mp_process_opts *opts,
 		     int (*fn)(void *arg), void *arg, mp_process **ret_process)
 {
+	KEEP_ERRNO;
 	struct mp_process *process;
 	int error = check_start((struct opts_of){ "process", opts ? opts->name : NULL }, segment,
 				opts, fn != NULL);
@@ -226,13 +308,11 @@ int mp_process_start(mp_segment *segment, const struct mp_process_opts *opts,
 	if (!process)
 		return explain(-ENOMEM, "no memory for a child's handle");
 	process->pidfd = -1;
+	process->starter = self_fork_epoch();
 	pthread_mutex_init(&process->mutex, NULL);
 	make_name(process->name, opts);
-	error = fork_child(segment, process, fn, arg);
+	error = fork_attached(segment, process, fn, arg);
 	if (error < 0) {
-		explain(error, "child '%s' could not be started", process->name);
-		if (process->pid > 0)
-			waitpid(process->pid, NULL, 0);
 		free_process(process);
 		return error;
 	}
@@ -247,6 +327,8 @@ static bool has_ended(struct mp_process *process)
 {
 	bool ended;
 
+	if (!is_ours(process))
+		return has_foreign_ended(process);
 	pthread_mutex_lock(&process->mutex);
 	reap(process);
 	ended = process->has_ended;
@@ -277,11 +359,29 @@ static int wait_for_end(struct mp_process *process, int64_t deadline_ns)
 	return result < 0 && errno != EINTR ? -errno : 0;
 }
 
+/* Who has joined a child counts on its slot: it does not wait until somebody else notices. */
+static void sweep_once(struct mp_process *process)
+{
+	bool is_first;
+
+	pthread_mutex_lock(&process->mutex);
+	is_first = !process->is_swept;
+	process->is_swept = true;
+	pthread_mutex_unlock(&process->mutex);
+	if (is_first)
+		client_child_ended((uint32_t)process->pid);
+}
+
 int mp_process_join(mp_process *process, int64_t timeout)
 {
+	KEEP_ERRNO;
 	int64_t deadline_ns = clock_deadline_ns(timeout);
 	int result = 0;
 
+	if (!process)
+		return opts_refuse_null(__func__, "process");
+	if (!is_ours(process))
+		return refuse_foreign(process);
 	while (!has_ended(process)) {
 		if (timeout <= 0)
 			return explain_later(-EAGAIN, "process", process->name,
@@ -291,6 +391,7 @@ int mp_process_join(mp_process *process, int64_t timeout)
 				       (int)process->pid);
 		result = wait_for_end(process, deadline_ns);
 	}
+	sweep_once(process);
 	return process->is_unknown ? explain(-ECHILD, "process '%s' was reaped by somebody else",
 					     process->name)
 				   : 0;
@@ -298,9 +399,14 @@ int mp_process_join(mp_process *process, int64_t timeout)
 
 int mp_process_exitcode(mp_process *process, int *ret_exitcode)
 {
+	KEEP_ERRNO;
+	if (!process)
+		return opts_refuse_null(__func__, "process");
 	if (!ret_exitcode)
 		return explain_later(-EINVAL, "process", process->name,
 				     "ret_exitcode must not be NULL");
+	if (!is_ours(process))
+		return refuse_foreign(process);
 	if (!has_ended(process))
 		return explain_later(-EBUSY, "process", process->name,
 				     "it is still running; join it first");
@@ -313,14 +419,30 @@ int mp_process_exitcode(mp_process *process, int *ret_exitcode)
 
 int mp_process_is_alive(mp_process *process)
 {
-	return !has_ended(process);
+	KEEP_ERRNO;
+	return process ? !has_ended(process) : opts_refuse_null(__func__, "process");
+}
+
+/* Not our child: its pid may be another's by now, its pidfd may not. */
+static int signal_foreign(const struct mp_process *process, int number)
+{
+	if (process->pidfd < 0)
+		return refuse_foreign(process);
+	if (syscall(SYS_pidfd_send_signal, process->pidfd, number, NULL, 0) == 0 || errno == ESRCH)
+		return 0;
+	return explain(-errno, "process '%s' could not be signalled", process->name);
 }
 
 /* Under the mutex that reaping takes, so the pid cannot have become another's. */
-static int send_signal(struct mp_process *process, int number)
+static int send_signal(const char *call, struct mp_process *process, int number)
 {
+	KEEP_ERRNO;
 	int result = 0;
 
+	if (!process)
+		return opts_refuse_null(call, "process");
+	if (!is_ours(process))
+		return signal_foreign(process, number);
 	pthread_mutex_lock(&process->mutex);
 	reap(process);
 	if (!process->has_ended && kill(process->pid, number) < 0)
@@ -332,21 +454,23 @@ static int send_signal(struct mp_process *process, int number)
 
 int mp_process_terminate(mp_process *process)
 {
-	return send_signal(process, SIGTERM);
+	return send_signal(__func__, process, SIGTERM);
 }
 
 int mp_process_kill(mp_process *process)
 {
-	return send_signal(process, SIGKILL);
+	return send_signal(__func__, process, SIGKILL);
 }
 
 int mp_process_pid(const mp_process *process)
 {
-	return (int)process->pid;
+	return process ? (int)process->pid : opts_refuse_null(__func__, "process");
 }
 
 int mp_process_fd(const mp_process *process)
 {
+	if (!process)
+		return opts_refuse_null(__func__, "process");
 	return process->pidfd >= 0 ? process->pidfd
 				   : explain_later(-ENOSYS, "process", process->name,
 						   "the kernel gave no pidfd; join it instead");
@@ -354,11 +478,12 @@ int mp_process_fd(const mp_process *process)
 
 const char *mp_process_name(const mp_process *process)
 {
-	return process->name;
+	return process ? process->name : "";
 }
 
 mp_process *mp_process_close(mp_process *process)
 {
+	KEEP_ERRNO;
 	if (!process)
 		return NULL;
 	if (!has_ended(process)) {

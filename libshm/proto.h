@@ -77,6 +77,7 @@ struct proto_open {
 
 /* OPEN: descriptor to map. If must_format is 1 this client formats it with that plan and says
  * FORMATTED; mpd answers other OPENs of the name only then (or names a new formatter when it dies).
+ * -EPROTO, without a descriptor: the segment is not of the wanted shape; the body tells which is.
  * -ESTALE to FORMATTED or ATTACHED: mpd was killed meanwhile, the segment is gone; open it anew. */
 struct proto_opened {
 	uint64_t segment; /* mpd's number of it */

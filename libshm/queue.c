@@ -5,8 +5,10 @@
 #include "queue_internal.h"
 
 #include "arena.h"
+#include "errno_kept.h"
 #include "explain.h"
 #include "object.h"
+#include "opts.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -72,6 +74,7 @@ int queue_check_len(struct mp_queue *queue, size_t len)
 static noinline_ int put_large(struct mp_queue *queue, struct self *me, const void *data,
 			       size_t len, int64_t timeout)
 {
+	KEEP_ERRNO;
 	struct seg *seg = queue->ring.seg;
 	struct arena_fresh block;
 	struct place place;
@@ -93,8 +96,11 @@ int mp_queue_put(mp_queue *queue, const void *data, size_t len, int64_t timeout)
 {
 	struct place place;
 	struct self *me;
-	int result = self_get(queue->ring.seg, &me);
+	int result;
 
+	if (unlikely(!queue))
+		return opts_refuse_null(__func__, "queue");
+	result = self_get(queue->ring.seg, &me);
 	if (unlikely(result < 0))
 		return result;
 	if (unlikely(!data && len > 0))
@@ -127,8 +133,11 @@ static inline int get(struct mp_queue *queue, void *buf, size_t cap, int64_t tim
 	struct self *me;
 	size_t len;
 	void *data;
-	int result = self_get(queue->ring.seg, &me);
+	int result;
 
+	if (unlikely(!queue))
+		return opts_refuse_null("mp_queue_get", "queue");
+	result = self_get(queue->ring.seg, &me);
 	if (unlikely(result < 0))
 		return result;
 	ret_taken->meta = 0;
@@ -162,6 +171,8 @@ int mp_queue_get_info(mp_queue *queue, void *buf, size_t cap, int64_t timeout,
 	struct taken taken;
 	int result;
 
+	if (unlikely(!queue))
+		return opts_refuse_null(__func__, "queue");
 	if (unlikely(!ret_info))
 		return queue_explain(queue, -EINVAL, "ret_info must not be NULL");
 	result = get(queue, buf, buf ? cap : 0, timeout, &taken);
@@ -174,10 +185,14 @@ int mp_queue_get_info(mp_queue *queue, void *buf, size_t cap, int64_t timeout,
 
 int mp_queue_close_input(mp_queue *queue)
 {
-	struct shm_queue *shared = queue->ring.shared;
+	struct shm_queue *shared;
 	struct self *me;
-	int error = self_get(queue->ring.seg, &me);
+	int error;
 
+	if (!queue)
+		return opts_refuse_null(__func__, "queue");
+	shared = queue->ring.shared;
+	error = self_get(queue->ring.seg, &me);
 	if (error < 0)
 		return error;
 	/* Each closer wakes: the first may be stopped before it did. */
@@ -190,8 +205,11 @@ int mp_queue_close_input(mp_queue *queue)
 int mp_queue_size(mp_queue *queue)
 {
 	struct ring *ring = &queue->ring;
-	int64_t size = ring_size(ring) + lease_count(ring, LEASE_RETURNED);
+	int64_t size;
 
+	if (unlikely(!queue))
+		return opts_refuse_null(__func__, "queue");
+	size = ring_size(ring) + lease_count(ring, LEASE_RETURNED);
 	if (load_relaxed(&ring->shared->rescan) != load_relaxed(&ring->shared->rescan_done))
 		size += ring_count_behind(ring);
 	if (size < 0)
@@ -201,10 +219,12 @@ int mp_queue_size(mp_queue *queue)
 
 int mp_queue_is_empty(mp_queue *queue)
 {
-	return mp_queue_size(queue) == 0;
+	int size = mp_queue_size(queue);
+
+	return size < 0 ? size : size == 0;
 }
 
 int mp_queue_is_full(mp_queue *queue)
 {
-	return ring_is_full(&queue->ring);
+	return queue ? ring_is_full(&queue->ring) : opts_refuse_null(__func__, "queue");
 }

@@ -13,6 +13,7 @@
 #include "queue_internal.h"
 
 #include "arena.h"
+#include "errno_kept.h"
 #include "explain.h"
 #include "object.h"
 #include "opts.h"
@@ -302,6 +303,7 @@ static int check_opts(const char *name, const struct mp_queue_opts *opts)
 int mp_queue_open(mp_segment *segment, const char *name, const struct mp_queue_opts *opts,
 		  mp_queue **ret_queue)
 {
+	KEEP_ERRNO;
 	static const struct mp_queue_opts defaults;
 	struct queue_wish wish = { opts ? opts : &defaults, name };
 	struct object_request request = { .name = name,
@@ -323,6 +325,7 @@ int mp_queue_open(mp_segment *segment, const char *name, const struct mp_queue_o
 
 int mp_queue_from_id(mp_segment *segment, uint64_t id, mp_queue **ret_queue)
 {
+	KEEP_ERRNO;
 	struct object_handle handle;
 	int error = opts_check_handles((struct opts_of){ "queue", "(by id)" }, segment,
 				       "ret_queue", ret_queue);
@@ -335,6 +338,7 @@ int mp_queue_from_id(mp_segment *segment, uint64_t id, mp_queue **ret_queue)
 
 mp_queue *mp_queue_close(mp_queue *queue)
 {
+	KEEP_ERRNO;
 	struct self *me;
 
 	if (!queue)
@@ -351,6 +355,7 @@ mp_queue *mp_queue_close(mp_queue *queue)
 
 int mp_queue_unlink(mp_segment *segment, const char *name)
 {
+	KEEP_ERRNO;
 	int error = opts_check_handles((struct opts_of){ "queue", name }, segment, "name", name);
 
 	return error < 0 ? error : object_unlink(object_seg(segment), name, &queue_type);
@@ -358,5 +363,5 @@ int mp_queue_unlink(mp_segment *segment, const char *name)
 
 uint64_t mp_queue_id(const mp_queue *queue)
 {
-	return queue->handle.id;
+	return queue ? queue->handle.id : 0;
 }

@@ -9,8 +9,10 @@
 #include "queue_internal.h"
 
 #include "arena.h"
+#include "errno_kept.h"
 #include "explain.h"
 #include "object.h"
+#include "opts.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -28,15 +30,22 @@ static uint64_t kind_of(const struct mp_queue *queue, unsigned kind)
 	return queue->handle.id << 8 | kind;
 }
 
+static cold int refuse_null(struct mp_queue *queue, const char *call, const char *what)
+{
+	return queue ? queue_explain(queue, -EINVAL, what) : opts_refuse_null(call, "queue");
+}
+
 int mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout, struct mp_slot *ret_slot)
 {
+	KEEP_ERRNO;
 	struct self *me;
 	uint64_t reference;
 	void *data;
-	int result = self_get(queue->ring.seg, &me);
+	int result;
 
-	if (!ret_slot)
-		return queue_explain(queue, -EINVAL, "ret_slot must not be NULL");
+	if (unlikely(!queue || !ret_slot))
+		return refuse_null(queue, __func__, "ret_slot must not be NULL");
+	result = self_get(queue->ring.seg, &me);
 	if (result < 0 || (result = queue_check_len(queue, len)) < 0)
 		return result;
 	if (load_relaxed(&queue->ring.shared->closed))
@@ -67,13 +76,18 @@ static int check_reserved(struct mp_queue *queue, struct self *me, const struct 
 
 int mp_queue_commit(mp_queue *queue, struct mp_slot *slot)
 {
-	/* Not fresh: the user has the slot, and may have given it to others. */
-	struct arena_fresh block = { .reference = slot->private_[SLOT_REFERENCE] };
-	size_t len = slot->len;
+	struct arena_fresh block;
 	struct place place;
 	struct self *me;
-	int result = self_get(queue->ring.seg, &me);
+	size_t len;
+	int result;
 
+	if (unlikely(!queue || !slot))
+		return refuse_null(queue, __func__, "slot must not be NULL");
+	/* Not fresh: the user has the slot, and may have given it to others. */
+	block = (struct arena_fresh){ .reference = slot->private_[SLOT_REFERENCE] };
+	len = slot->len;
+	result = self_get(queue->ring.seg, &me);
 	if (result < 0 || (result = check_reserved(queue, me, slot)) < 0)
 		return result;
 	if (len > slot->private_[SLOT_LEN])
@@ -93,8 +107,11 @@ int mp_queue_commit(mp_queue *queue, struct mp_slot *slot)
 int mp_queue_abandon(mp_queue *queue, struct mp_slot *slot)
 {
 	struct self *me;
-	int result = self_get(queue->ring.seg, &me);
+	int result;
 
+	if (unlikely(!queue || !slot))
+		return refuse_null(queue, __func__, "slot must not be NULL");
+	result = self_get(queue->ring.seg, &me);
 	if (result < 0 || (result = check_reserved(queue, me, slot)) < 0)
 		return result;
 	result = arena_free(queue->ring.seg, &me->cache, me->client,
@@ -153,10 +170,11 @@ int mp_queue_claim(mp_queue *queue, int64_t timeout, struct mp_slot *ret_slot)
 	struct self *me;
 	size_t len;
 	void *data;
-	int result = self_get(queue->ring.seg, &me);
+	int result;
 
-	if (!ret_slot)
-		return queue_explain(queue, -EINVAL, "ret_slot must not be NULL");
+	if (unlikely(!queue || !ret_slot))
+		return refuse_null(queue, __func__, "ret_slot must not be NULL");
+	result = self_get(queue->ring.seg, &me);
 	if (result < 0)
 		return result;
 	result = queue_take(queue, me, SIZE_MAX, timeout, &taken);
@@ -201,8 +219,11 @@ int mp_queue_ack(mp_queue *queue, struct mp_slot *slot)
 {
 	struct taken taken;
 	struct self *me;
-	int result = self_get(queue->ring.seg, &me);
+	int result;
 
+	if (unlikely(!queue || !slot))
+		return refuse_null(queue, __func__, "slot must not be NULL");
+	result = self_get(queue->ring.seg, &me);
 	if (result < 0 || (result = find_claimed(queue, me, slot, &taken)) < 0)
 		return result;
 	if (!finish(queue, me, &taken))
@@ -216,8 +237,11 @@ int mp_queue_return(mp_queue *queue, struct mp_slot *slot)
 {
 	struct taken taken;
 	struct self *me;
-	int result = self_get(queue->ring.seg, &me);
+	int result;
 
+	if (unlikely(!queue || !slot))
+		return refuse_null(queue, __func__, "slot must not be NULL");
+	result = self_get(queue->ring.seg, &me);
 	if (result < 0 || (result = find_claimed(queue, me, slot, &taken)) < 0)
 		return result;
 	queue_put_back(queue, me, &taken);

@@ -4,6 +4,7 @@
  */
 #include "arena.h"
 #include "client.h"
+#include "errno_kept.h"
 #include "explain.h"
 #include "probe.h"
 #include "slot.h"
@@ -41,6 +42,7 @@ static uint32_t count_objects(struct seg *seg)
 
 int mp_segment_info(mp_segment *segment, struct mp_segment_info *ret_info)
 {
+	KEEP_ERRNO;
 	struct mp_segment_info info = { .committed_bytes = 0 };
 	const struct park_ops *engine = NULL;
 	struct arena_usage usage;

@@ -8,6 +8,7 @@
 #include "bits.h"
 #include "explain.h"
 #include "opts.h"
+#include "seg.h"
 #include "slotword.h"
 
 #include <errno.h>
@@ -94,11 +95,4 @@ int segment_check_opts(const char *name, const struct mp_segment_opts *opts)
 	if (error == 0)
 		error = check_size(name, opts);
 	return error < 0 ? error : check_rights(name, opts);
-}
-
-bool segment_is_of_shape(const struct seg *seg, const struct mp_segment_opts *opts)
-{
-	return (!opts->size_bytes || align_up(opts->size_bytes, GRANULE_BYTES) == seg->size) &&
-	       (!opts->max_clients || opts->max_clients == seg->at.max_clients) &&
-	       (!opts->max_sleepers || opts->max_sleepers == seg->at.max_threads);
 }

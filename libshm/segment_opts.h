@@ -5,17 +5,10 @@
 #ifndef LIBSHM_SEGMENT_OPTS_H
 #define LIBSHM_SEGMENT_OPTS_H
 
-#include "seg.h"
-
 #include <libshm/segment.h>
-
-#include <stdbool.h>
 
 /* 0, or -errno with a sentence that names what is wrong. */
 int segment_check_name(const char *name);
 int segment_check_opts(const char *name, const struct mp_segment_opts *opts);
-
-/* Do the wishes agree with a segment that is attached already? 0 wishes nothing. */
-bool segment_is_of_shape(const struct seg *seg, const struct mp_segment_opts *opts);
 
 #endif

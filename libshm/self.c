@@ -8,6 +8,7 @@
  */
 #include "self.h"
 
+#include "errno_kept.h"
 #include "explain.h"
 #include "probe.h"
 #include "slot.h"
@@ -261,6 +262,7 @@ static int make(struct seg *seg, struct self **ret_self)
 
 int self_find(struct seg *seg, struct self **ret_self)
 {
+	KEEP_ERRNO;
 	struct self *self;
 	int error = join_if_forked(seg);
 

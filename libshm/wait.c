@@ -31,6 +31,7 @@
 #include "wait.h"
 
 #include "clock.h"
+#include "errno_kept.h"
 #include "shmref.h"
 #include "slot.h"
 #include "spin.h"
@@ -196,6 +197,7 @@ static int sleep_announced(struct self *me, const struct wait_point *point, uint
 
 int wait_until(struct self *me, struct wait_point *point, int64_t deadline_ns)
 {
+	KEEP_ERRNO;
 	atom64 *leaf = &point->set->leaf[me->thread / 64];
 	uint64_t bit = UINT64_C(1) << (me->thread % 64);
 	bool is_spent;

@@ -187,8 +187,10 @@ static int open_old(struct conn *conn, struct segment *segment, const struct pro
 
 	if (open->flags & MP_EXCLUSIVE)
 		return -EEXIST;
-	if (!is_of_shape(segment->record, open))
+	if (!is_of_shape(segment->record, open)) {
+		fill_opened(segment, false, reply->body); /* for the sentence */
 		return -EPROTO;
+	}
 	if (segment->formatter == conn)
 		return appoint(conn, segment, reply);
 	error = take_hold(conn, segment);

@@ -4,8 +4,9 @@
  *
  * Functions return int: < 0 is -errno and nothing happened, >= 0 is success. errno is never
  * touched. Out-parameters come last, are called ret_*, and stay untouched on failure; one that is
- * NULL is -EINVAL unless its call says that it may be. Unknown flags and reserved fields that are
- * not zero are -EINVAL.
+ * NULL is -EINVAL unless its call says that it may be. So is a handle or a slot that is NULL; asked
+ * for a name or an id, it has "" and 0. Unknown flags and reserved fields that are not zero are
+ * -EINVAL.
  *
  * A thread becomes part of a segment with its first call on it, a forked child with its own first
  * call; that one call may also fail with -ENOSPC (no slot left), -ENOMEM or -ESTALE (what the child

@@ -109,7 +109,7 @@ MP_MUST_USE int mp_lock_acquire(mp_lock *lock, int64_t timeout);
  * Blocks:  never. Fast path: no system call.
  * Threads: its owner; of a plain lock any.
  * Crash:   released or not; in both cases the next acquirer gets it.
- * Errors:  -EPERM -EOVERFLOW
+ * Errors:  -EPERM -EOVERFLOW -EINVAL
  */
 MP_MUST_USE int mp_lock_release(mp_lock *lock);
 
@@ -127,7 +127,7 @@ MP_MUST_USE int mp_lock_owner(mp_lock *lock, struct mp_who *ret_who);
  * Blocks:  never.
  * Threads: any.
  * Crash:   as mp_lock_owner.
- * Errors:  none.
+ * Errors:  -EINVAL
  */
 MP_MUST_USE int mp_lock_is_locked(mp_lock *lock);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Child processes: start, join, end.
+ * Child processes: start, join, end. Only the process that started a child joins it and has its
+ * exit code; a fork of that process may ask whether it runs, wait for its fd and signal it.
  */
 #ifndef LIBSHM_PROCESS_H
 #define LIBSHM_PROCESS_H
@@ -34,16 +35,18 @@ struct mp_process_opts {
 MP_MUST_USE int mp_process_start(mp_segment *segment, const struct mp_process_opts *opts,
 				 int (*fn)(void *arg), void *arg, mp_process **ret_process);
 
-/* Wait for the child's end; 0 once it has ended, however.
+/* Wait for the child's end; 0 once it has ended, however. Its slot in the segment is free then.
  *
  * Blocks:  until it ends or timeout; MP_NOW never blocks.
  * Threads: any.
  * Crash:   -
- * Errors:  -EAGAIN -ETIMEDOUT -ECHILD
+ * Errors:  -EAGAIN -ETIMEDOUT -ECHILD (no child of this process, or reaped by somebody else)
+ *          -EINVAL
  */
 MP_MUST_USE int mp_process_join(mp_process *process, int64_t timeout);
 
-/* The exit code: what fn returned, or -N when signal N ended it.
+/* The exit code: the lowest 8 bits (0 to 255) of what fn returned or gave to exit(), or -N when
+ * signal N ended it.
  *
  * Blocks:  never.
  * Threads: any.
@@ -57,7 +60,7 @@ MP_MUST_USE int mp_process_exitcode(mp_process *process, int *ret_exitcode);
  * Blocks:  never.
  * Threads: any.
  * Crash:   -
- * Errors:  none.
+ * Errors:  -EINVAL
  */
 MP_MUST_USE int mp_process_is_alive(mp_process *process);
 
@@ -66,7 +69,7 @@ MP_MUST_USE int mp_process_is_alive(mp_process *process);
  * Blocks:  never.
  * Threads: any.
  * Crash:   its locks are reported, its messages go back.
- * Errors:  -EPERM
+ * Errors:  -EPERM -EINVAL
  */
 MP_MUST_USE int mp_process_terminate(mp_process *process);
 
@@ -75,7 +78,7 @@ MP_MUST_USE int mp_process_terminate(mp_process *process);
  * Blocks:  never.
  * Threads: any.
  * Crash:   its locks are reported, its messages go back.
- * Errors:  -EPERM
+ * Errors:  -EPERM -EINVAL
  */
 MP_MUST_USE int mp_process_kill(mp_process *process);
 
@@ -84,7 +87,7 @@ MP_MUST_USE int mp_process_kill(mp_process *process);
  * Blocks:  never.
  * Threads: any.
  * Crash:   -
- * Errors:  none.
+ * Errors:  -EINVAL
  */
 MP_MUST_USE int mp_process_pid(const mp_process *process);
 
@@ -93,7 +96,7 @@ MP_MUST_USE int mp_process_pid(const mp_process *process);
  * Blocks:  never.
  * Threads: any.
  * Crash:   -
- * Errors:  -ENOSYS
+ * Errors:  -ENOSYS -EINVAL
  */
 MP_MUST_USE int mp_process_fd(const mp_process *process);
 

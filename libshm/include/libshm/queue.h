@@ -190,7 +190,7 @@ MP_MUST_USE int mp_queue_return(mp_queue *queue, struct mp_slot *slot);
  * Blocks:  never.
  * Threads: any thread of any attached process.
  * Crash:   closed or not.
- * Errors:  none besides -EBADMSG
+ * Errors:  -EBADMSG -EINVAL
  */
 MP_MUST_USE int mp_queue_close_input(mp_queue *queue);
 
@@ -199,7 +199,7 @@ MP_MUST_USE int mp_queue_close_input(mp_queue *queue);
  * Blocks:  never.
  * Threads: any.
  * Crash:   nothing shared is changed.
- * Errors:  -EBADMSG
+ * Errors:  -EBADMSG -EINVAL
  */
 MP_MUST_USE int mp_queue_size(mp_queue *queue);
 
@@ -208,7 +208,7 @@ MP_MUST_USE int mp_queue_size(mp_queue *queue);
  * Blocks:  never.
  * Threads: any.
  * Crash:   nothing shared is changed.
- * Errors:  -EBADMSG
+ * Errors:  -EBADMSG -EINVAL
  */
 MP_MUST_USE int mp_queue_is_empty(mp_queue *queue);
 
@@ -217,7 +217,7 @@ MP_MUST_USE int mp_queue_is_empty(mp_queue *queue);
  * Blocks:  never.
  * Threads: any.
  * Crash:   nothing shared is changed.
- * Errors:  -EBADMSG
+ * Errors:  -EBADMSG -EINVAL
  */
 MP_MUST_USE int mp_queue_is_full(mp_queue *queue);
 

@@ -49,11 +49,11 @@ struct mp_segment_info {
  * decides about MP_INTERRUPTIBLE. The segment ends with its last client unless MP_KEEP. opts: NULL
  * for defaults; size and limits that differ from what is there are -EPROTO.
  *
- * Blocks:  for the answer of mpd; at most 5 s when one has to be started.
+ * Blocks:  for the answer of mpd, at most 5 s; as long again when one has to be started.
  * Threads: any.
  * Crash:   a process that dies in it leaves nothing; a half-made segment is made anew by the next.
- * Errors:  -ECONNREFUSED -ENOENT -EEXIST -EINVAL -ENAMETOOLONG -EPERM -EPROTO -EDQUOT -ENOSPC
- *          -ENOMEM -EMFILE -ENOTSUP
+ * Errors:  -ECONNREFUSED -ETIMEDOUT (mpd is there and does not answer) -ENOENT -EEXIST
+ *          -EINVAL -ENAMETOOLONG -EPERM -EPROTO -EDQUOT -ENOSPC -ENOMEM -EMFILE -ENOTSUP
  */
 MP_MUST_USE int mp_segment_open(const char *name, const struct mp_segment_opts *opts,
 				mp_segment **ret_segment);
@@ -68,12 +68,13 @@ MP_MUST_USE int mp_segment_open(const char *name, const struct mp_segment_opts *
  */
 mp_segment *mp_segment_close(mp_segment *segment);
 
-/* Remove the name. Who is attached stays attached; the memory ends with the last of them.
+/* Remove the name. Who is attached stays attached; the memory ends with the last of them. The next
+ * open of the name makes another segment, also in a process that still has this one.
  *
- * Blocks:  for the answer of mpd.
+ * Blocks:  for the answer of mpd, at most 5 s.
  * Threads: any.
  * Crash:   the name is removed or it is not.
- * Errors:  -ENOENT -ECONNREFUSED -EPERM -EINVAL -ENAMETOOLONG
+ * Errors:  -ENOENT -ECONNREFUSED -ETIMEDOUT -EPERM -EINVAL -ENAMETOOLONG
  */
 MP_MUST_USE int mp_segment_unlink(const char *name);
 
