@@ -23,9 +23,6 @@
 
 #include <errno.h>
 
-/* So many lines of a block come at once with its word; copying fetches the others in turn. */
-#define FETCHED_LINES 4
-
 static bool is_in_use(uint64_t word)
 {
 	return block_word_state(word) == BLOCK_HELD || block_word_state(word) == BLOCK_LINKED;
@@ -158,15 +155,6 @@ int arena_unlink(struct seg *seg, uint32_t client, uint64_t reference)
 	return change_owner(seg, reference, 0, BLOCK_LINKED, client, BLOCK_HELD);
 }
 
-static void fetch_to_write(const struct arena_block *block, uint8_t *data)
-{
-	uint64_t lines = block->bytes / CACHE_LINE;
-
-	prefetch_write(block->word);
-	for (uint64_t i = 0; i < lines && i < FETCHED_LINES; i++)
-		prefetch_write(data + i * CACHE_LINE);
-}
-
 void *arena_take_over(struct seg *seg, uint32_t client, uint64_t reference,
 		      struct arena_block *ret_block)
 {
@@ -175,7 +163,6 @@ void *arena_take_over(struct seg *seg, uint32_t client, uint64_t reference,
 	if (likely(arena_locate(seg, reference, ret_block)))
 		data = shm_at_bytes(seg, ret_block->offset, ret_block->bytes);
 	if (likely(data)) {
-		fetch_to_write(ret_block, data);
 		if (ret_block->run)
 			run_note_client(ret_block->run, client);
 		if (change_word(ret_block->word, reference, 0, BLOCK_LINKED, client,

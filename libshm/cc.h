@@ -20,14 +20,6 @@
 /* Thread-local words the fast path reads: one instruction, also inside the shared library. */
 #define tls_fast __attribute__((tls_model("initial-exec")))
 
-/* Fetch a line to write it: reading it first would fetch it twice, once to share and once to own. A
- * hint; on CPUs without the instruction it does nothing. */
-#if defined(__x86_64__)
-#define prefetch_write(p) __asm__ volatile("prefetchw %0" : : "m"(*(const volatile char *)(p)))
-#else
-#define prefetch_write(p) __builtin_prefetch((const void *)(p), 1)
-#endif
-
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define CACHE_LINE 64
 
