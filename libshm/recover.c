@@ -282,6 +282,7 @@ void recover_become_mpd(struct seg *seg)
 	arena_sweep(seg, SLOT_MPD, is_current, &former);
 	drop_mpds_holds(seg);
 	generation = generation_next(generation);
+	store_relaxed(&seg->pid_namespace, namespace);
 	store_relaxed(&slot->pid_namespace, namespace);
 	store_relaxed(&slot->started_ticks, slot_start_ticks((uint32_t)getpid()));
 	store_relaxed(&slot->attached_ns, (uint64_t)clock_now_ns());

@@ -57,6 +57,9 @@ struct seg {
 	/* This process as a client of the segment; changed by attach, fork and detach only. */
 	uint32_t client;
 	uint32_t client_generation;
+	/* Changes in a forked child only, which claims a slot of its own: unshare and setns are
+	 * about children. 0: unknown. */
+	atom64 pid_namespace;
 	atom64 fork_epoch; /* self.h: which process these belong to; stored last, with release */
 	uint64_t roster_byte;
 	atom64 anchor; /* self.h: the identity that stands for the whole process; 0: none yet */

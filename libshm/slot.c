@@ -93,7 +93,7 @@ static void fill_client(struct seg *seg, uint32_t client, uint64_t roster_byte, 
 
 	for (uint32_t i = 0; i < seg->at.max_objects / 64; i++)
 		store_relaxed(&touched[i], 0);
-	store_relaxed(&slot->pid_namespace, slot_pid_namespace());
+	store_relaxed(&slot->pid_namespace, load_relaxed(&seg->pid_namespace));
 	store_relaxed(&slot->started_ticks, own_start_ticks());
 	store_relaxed(&slot->roster_byte, roster_byte);
 	store_relaxed(&slot->attached_ns, (uint64_t)clock_now_ns());
@@ -123,6 +123,7 @@ int slot_claim_client(struct seg *seg, uint64_t roster_byte, const char *name, u
 {
 	uint64_t namespace = slot_pid_namespace();
 
+	store_relaxed(&seg->pid_namespace, namespace);
 	for (uint32_t client = SLOT_FIRST; client < seg->at.max_clients; client++) {
 		uint64_t word, taken;
 		uint32_t generation;
@@ -283,7 +284,7 @@ bool slot_mark_dead(struct seg *seg, uint32_t client, uint32_t generation)
 /* Does the pid of this slot mean anything to us? */
 static bool is_of_our_namespace(struct seg *seg, uint32_t client, uint64_t word)
 {
-	uint64_t ours = slot_pid_namespace();
+	uint64_t ours = load_relaxed(&seg->pid_namespace);
 
 	if (!ours || !client_word_pid(word) || !client_word_is_of_namespace(word, ours))
 		return false;

@@ -51,6 +51,7 @@ uint32_t slot_next_live(const struct seg *seg, uint32_t client);
 
 /* Start time of a process in clock ticks since boot, 0 if unknown. */
 uint64_t slot_start_ticks(uint32_t pid);
+/* Asks /proc; what this process has found is in seg->pid_namespace. 0 if unknown. */
 uint64_t slot_pid_namespace(void);
 
 /* Guards: short sections of the segment's own machinery. A dead owner is repaired through the

@@ -225,11 +225,33 @@ static void half_made_object_is_finished_or_gone(void **state)
 	}
 }
 
+/* /proc is asked when a process attaches, which a forked child does for itself, and not each time
+ * somebody is about to sleep. */
+static void pid_namespace_is_looked_up_once_for_each_process(void **state)
+{
+	struct seg *seg = harness_segment(0);
+	uint64_t ours = slot_pid_namespace();
+	uint32_t client, generation;
+	bool is_gone;
+
+	assert_int_equal(load_relaxed(&seg->pid_namespace), ours);
+	client = harness_segment_client(seg, &generation);
+	assert_true(slot_pidfd(seg, client, generation, &is_gone) >= 0);
+	store_relaxed(&seg->pid_namespace, ours + 1); /* as if forked out of another one */
+	assert_int_equal(slot_pidfd(seg, client, generation, &is_gone), -1);
+	assert_false(is_gone);
+	client = harness_segment_client(seg, &generation);
+	assert_int_equal(load_relaxed(&seg->pid_namespace), ours);
+	assert_true(slot_pidfd(seg, client, generation, &is_gone) >= 0);
+	harness_segment_end(seg);
+}
+
 static const struct harness_test tests[] = {
 	HARNESS_TEST(message_of_a_dead_getter_comes_back_exactly_once),
 	HARNESS_TEST(death_is_told_to_one_acquirer_however_many_recover),
 	HARNESS_TEST(object_is_not_freed_under_a_recoverer),
 	HARNESS_TEST(half_made_object_is_finished_or_gone),
+	HARNESS_TEST(pid_namespace_is_looked_up_once_for_each_process),
 };
 
 HARNESS_MAIN(tests)
