@@ -405,6 +405,9 @@ static bool check_number(struct scene *scene, const struct found *found, uint64_
 		return complain(scene, "message %d was received twice", (int)number);
 	if (is_put && !found->times[number] && !perhaps)
 		return complain(scene, "message %d is lost", (int)number);
+	if (perhaps > surely && found->times[number] && !found->is_flagged[number])
+		return complain(scene, "message %d comes once more and does not say so",
+				(int)number);
 	return true;
 }
 
@@ -518,11 +521,18 @@ static bool check_closed(struct scene *scene, int end)
 {
 	mp_queue *queue = scene->parties[CHECKER].queue;
 
-	if (end == -EAGAIN)
-		return !atomic_load(&scene->ledgers[VICTIM].is_done) ||
-		       complain(scene, "a closed queue is not closed");
 	return (end == -EPIPE && put_number(queue, 1, INLINE, MP_NOW) == -EPIPE) ||
 	       complain(scene, "a closed queue says %d", end);
+}
+
+/* Whoever was told that it is closed was told the truth. */
+static bool is_closed_as_told(struct scene *scene)
+{
+	const struct ledger *victim = &scene->ledgers[VICTIM];
+
+	return !scene->operation->closes || !atomic_load(&victim->is_done) ||
+	       is_closed(scene->parties[CHECKER].queue) ||
+	       complain(scene, "a closed queue is not closed");
 }
 
 /* What the survivor arranged and never came to do. */
@@ -544,9 +554,11 @@ static bool queue_check(struct scene *scene)
 	settle_survivor(scene);
 	if (scene->context->has_sleeper)
 		is_good = check_sleeper(scene);
-	is_good &= check_messages(scene, &end);
-	if (scene->operation->closes || (scene->other && scene->other->closes))
+	is_good &= check_messages(scene, &end) && is_closed_as_told(scene);
+	if (is_closed(queue))
 		is_good &= check_closed(scene, end);
+	else if (end != -EAGAIN)
+		return complain(scene, "draining it ends with %d", end);
 	for (unsigned lap = 0; lap < LAPS && is_good && end == -EAGAIN; lap++)
 		is_good = passes_lap(scene, queue, lap);
 	return is_good && leaks_nothing(scene);

@@ -13,19 +13,21 @@
 #include <stdio.h>
 #include <time.h>
 
-#define WOKE_NS INT64_C(2000000000)
+#define WOKE_NS INT64_C(10000000000)
 
 bool complain(struct scene *scene, const char *format, ...)
 {
-	char sentence[300];
+	char sentence[300], second[60] = "";
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(sentence, sizeof sentence, format, arguments);
 	va_end(arguments);
-	fprintf(stderr, "crash: %s, %s, %s %u%s%s %.0u: %s\n", scene->operation->name,
+	if (scene->other)
+		snprintf(second, sizeof second, " at %u", scene->other_step);
+	fprintf(stderr, "crash: %s, %s, %s %u%s%s%s: %s\n", scene->operation->name,
 		scene->context->name, scene->at, scene->step, scene->other ? " with " : "",
-		scene->other ? scene->other->name : "", scene->other_step, sentence);
+		scene->other ? scene->other->name : "", second, sentence);
 	return false;
 }
 

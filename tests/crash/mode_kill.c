@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define ASLEEP_MS 2000
-#define DEATH_MS 5000
+#define ASLEEP_MS 20000
+#define DEATH_MS 20000
 #define SETTLED_NS 50000
 #define OCCURRENCES_EASY 8
 

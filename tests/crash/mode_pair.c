@@ -11,6 +11,7 @@
 #include "recover.h"
 #include "require.h"
 #include "scene.h"
+#include "slot.h"
 #include "trace.h"
 
 #include <signal.h>
@@ -20,7 +21,7 @@
 #define POINTS_MAX 64
 #define REACH_NS INT64_C(4000000)
 #define FINISH_MS 10000
-#define RECOVER_MS 20
+#define RECOVER_MS 10000
 
 struct pairing {
 	struct scene *scene;
@@ -54,21 +55,32 @@ static void recover_now(struct scene *scene)
 	recover_client(scene->parties[SLEEPER].seg, victim->client, victim->generation);
 }
 
-/* Held up by SURVIVOR, rightly, it dies too: the judge goes on where it stopped. */
+/* Recovery waits for nobody, whatever SURVIVOR holds. */
 static void recover_while_it_stands(struct scene *scene)
 {
+	struct party *victim = &scene->parties[VICTIM];
+	int status;
+
+	slot_mark_dead(scene->parties[CHECKER].seg, victim->client, victim->generation);
 	scene_clone(scene, SLEEPER, recover_now);
-	scene->is_dead[SLEEPER] = scene_wait(scene, SLEEPER, RECOVER_MS) == -1;
+	status = scene_wait(scene, SLEEPER, RECOVER_MS);
+	scene->is_dead[SLEEPER] = status != 0;
+	if (status == 0)
+		return;
+	complain(scene, "the recovery beside a survivor does not end well: %#x", (unsigned)status);
+	atomic_fetch_add(&totals->failures, 1);
 }
 
 static void finish(struct pairing *pairing)
 {
 	struct scene *scene = pairing->scene;
+	int status;
 
 	atomic_store(&scene->ledgers[SURVIVOR].may_go_on, 1);
-	if (scene_wait(scene, SURVIVOR, FINISH_MS) != -1)
+	status = scene_wait(scene, SURVIVOR, FINISH_MS);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_PLAYED)
 		return;
-	complain(scene, "the survivor does not end");
+	complain(scene, "the survivor does not end well: %#x", (unsigned)status);
 	atomic_fetch_add(&totals->failures, 1);
 }
 

@@ -73,6 +73,16 @@ MUTANTS = [
            'arena_sweep(seg, client, is_current, &sweep);',
            ';',
            'reserve', 'snapshot'),
+    Mutant('redelivery_unsaid', 'queue_ring.c',
+           '.is_redelivered = true };',
+           '.is_redelivered = false };',
+           'get', 'snapshot'),
+    Mutant('recovery_waits_for_a_guard', 'object_free.c',
+           'if (!intent || !guard_try(&header->directory_guard, seg->client, '
+           'seg->client_generation))',
+           'if (!intent || guard_acquire(seg, &header->directory_guard, seg->client, '
+           'seg->client_generation) < 0)',
+           'queue unlink', 'pair'),
     Mutant('slot_claimed_before_it_can_be_found', 'slot.c',
            'raise_mark(&seg->header->clients_high, client + 1);',
            ';',

@@ -32,7 +32,7 @@
 #define SEGMENT_BYTES (UINT64_C(3) << 20)
 #define SEGMENT_CLIENTS 16
 #define SEGMENT_THREADS 48
-#define ASLEEP_MS 2000
+#define ASLEEP_MS 20000
 #define JUDGE_MS 20000
 
 static const struct seg_hooks hooks = {

@@ -24,7 +24,6 @@
 #define SEEN_BITS 16
 #define SEEN_MAX (1u << SEEN_BITS)
 #define BLOCKED_NS INT64_C(3000000)
-#define EXIT_UNREACHED 98
 
 struct seen {
 	uint64_t address;
@@ -211,11 +210,11 @@ unsigned trace_points(const struct trace *trace, unsigned most, unsigned *ret_po
 static void play(struct scene *scene)
 {
 	if (wanted && !breakpoint_arm(wanted))
-		_exit(EXIT_UNREACHED);
+		_exit(1);
 	scene_perform(scene, playing);
 	if (playing == SURVIVOR && scene->other && scene->other->settle)
 		scene->other->settle(scene, &scene->parties[SURVIVOR]);
-	_exit(EXIT_UNREACHED);
+	_exit(EXIT_PLAYED);
 }
 
 void trace_start_until(struct scene *scene, enum role role, const struct trace *trace, unsigned k,
@@ -247,7 +246,7 @@ void earlier_stands(struct scene *scene)
 	k = points[context->at + 1 < count ? context->at : count - 2]; /* the last is its end */
 	scene_rewind(scene);
 	trace_start_until(scene, EARLIER, &trace, k, true);
-	status = scene_wait(scene, EARLIER, 2000);
+	status = scene_wait(scene, EARLIER, 20000);
 	if (status != SIGKILL)
 		fprintf(stderr, "crash: %s, %s: step %u of %u is not reached: %#x\n",
 			scene->operation->name, context->name, k, trace.count, (unsigned)status);

@@ -8,6 +8,9 @@
 #include "breakpoint.h"
 #include "crash.h"
 
+/* The exit code of a clone that performed its operation to the end. */
+#define EXIT_PLAYED 98
+
 struct trace_step {
 	uint64_t address;
 	uint32_t occurrence;
