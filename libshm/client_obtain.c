@@ -47,6 +47,9 @@ int client_explain_open(int error, const char *name)
 	case -ECONNREFUSED:
 	case -ETIMEDOUT:
 		return error; /* explained where it was seen: it names the endpoint */
+	case -EMFILE:
+		return explain(error, "segment '%s': this process has no descriptor left for it; "
+				      "close some, or raise the limit (ulimit -n)", name);
 	case -EDQUOT:
 		return explain(error, "segment '%s' is over the quota", name);
 	default:

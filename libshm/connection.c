@@ -331,6 +331,10 @@ static int explain_failure(const struct connection *connection, int error, const
 	if (is_nobody_there(error))
 		return explain(-ECONNREFUSED, "no mpd answers at '%s' (%s); %s", path,
 			       strerror(-error), advice);
+	if (error == -EMFILE)
+		return explain(error, "mpd at '%s' cannot be reached: this process has no "
+				      "descriptor left; close some, or raise the limit (ulimit -n)",
+			       path);
 	return error < 0 ? explain(error, "mpd at '%s' cannot be reached", path) : 0;
 }
 
@@ -355,6 +359,11 @@ static int spawn_and_connect(struct connection *connection, const char *endpoint
 	char path[108];
 	int result = private_path(endpoint, path);
 
+	/* -EINVAL: the wish is too long; all else is about the user's own directory. */
+	if (result < 0 && result != -EINVAL && wire_name_private_endpoint(path) == 0)
+		return explain(result,
+			       "no place for a private mpd: the directory of '%s' must be yours "
+			       "and writable by nobody else; mend it, or set MP_ENDPOINT", path);
 	if (result < 0)
 		return explain(result,
 			       "no place for a private mpd; set MP_ENDPOINT to the path of a "

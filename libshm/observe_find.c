@@ -333,6 +333,13 @@ static void name_endpoint(struct mp_observer *observer, const char *path)
 	memcpy(observer->info.endpoint, path, strlen(path) + 1);
 }
 
+/* A place where one is not allowed to ask says more than one where nobody is. */
+static void note_failure(struct mp_endpoint_info *info, int error)
+{
+	if (!info->mpd_error || error == -EACCES || error == -EPERM)
+		info->mpd_error = error;
+}
+
 /* Ask each candidate; the first that answers is the endpoint. 1 answered, 0 nobody, -ENOMEM. */
 static int ask_candidates(struct mp_observer *observer)
 {
@@ -348,8 +355,10 @@ static int ask_candidates(struct mp_observer *observer)
 		result = ask_mpd(observer, path, deadline_ns);
 		if (result == -ENOMEM)
 			return result;
-		if (result < 0)
+		if (result < 0) {
+			note_failure(&observer->info, result);
 			continue;
+		}
 		/* Stay with it: when it dies, its segments are wanted, not another mpd's. */
 		observer->is_given = true;
 		memcpy(observer->given, path, sizeof(path));
@@ -386,9 +395,11 @@ int observe_find(struct mp_observer *observer)
 	for (unsigned i = 0; i < observer->segment_count; i++)
 		observer->segments[i].is_found = false;
 	observer->info.is_mpd_alive = 0;
+	observer->info.mpd_error = 0;
 	result = ask_candidates(observer);
+	observer->info.is_mpd_alive = result > 0;
 	if (result > 0)
-		observer->info.is_mpd_alive = 1;
+		observer->info.mpd_error = 0;
 	else if (result == 0)
 		result = scan_candidates(observer);
 	if (result >= 0)

@@ -8,6 +8,7 @@
 #include "explain.h"
 
 #include <errno.h>
+#include <string.h>
 
 const char *opts_name(struct opts_of what)
 {
@@ -54,4 +55,14 @@ int opts_check_reserved(struct opts_of what, uint32_t reserved0, const uint64_t 
 						"whole struct before you fill it",
 				       what.kind, opts_name(what), i);
 	return 0;
+}
+
+int opts_check_text(struct opts_of what, const char *field, const char *text)
+{
+	size_t length = text ? strlen(text) : 0;
+
+	if (length < NAME_BYTES)
+		return 0;
+	return explain(-ENAMETOOLONG, "%s '%.20s': opts.%s '%.20s...' has %zu bytes, at most %d",
+		       what.kind, opts_name(what), field, text, length, NAME_BYTES - 1);
 }

@@ -28,6 +28,9 @@ int opts_check_reserved(struct opts_of what, uint32_t reserved0, const uint64_t 
 /* The handle of a call, or what it fills in, is missing: -EINVAL with a sentence. */
 int opts_refuse_null(const char *call, const char *what) cold;
 
+/* A name that is kept: NULL, or short enough. 0, -ENAMETOOLONG. */
+int opts_check_text(struct opts_of what, const char *field, const char *text);
+
 /* The name in sentences. */
 const char *opts_name(struct opts_of what);
 

@@ -247,6 +247,8 @@ static int check_start(struct opts_of what, const mp_segment *segment,
 	if (error == 0 && opts)
 		error = opts_check_reserved(what, opts->reserved0, opts->reserved,
 					    ARRAY_LEN(opts->reserved));
+	if (error == 0 && opts)
+		error = opts_check_text(what, "name", opts->name);
 	return error;
 }
 

@@ -9,6 +9,7 @@
 #include "explain.h"
 #include "object.h"
 #include "opts.h"
+#include "slot.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -18,6 +19,32 @@
 int queue_explain(struct mp_queue *queue, int error, const char *what)
 {
 	return explain_later(error, "queue", object_raw_name(&queue->handle), what);
+}
+
+static int explain_no_memory(struct mp_queue *queue, int error)
+{
+	return explain(error,
+		       "queue '%s': segment '%s' has no memory for the message; take a larger "
+		       "segment. What messages of one size have used stays for that size: queues "
+		       "of very different messages fit better into segments of their own",
+		       object_name(&queue->handle), queue->ring.seg->name);
+}
+
+/* Drained, closed, and yet not over: a message that another works on may come back. */
+static int explain_no_message(struct mp_queue *queue, int error)
+{
+	struct seg *seg = queue->ring.seg;
+	uint32_t owner = SLOT_NONE;
+
+	if (load_relaxed(&queue->ring.shared->closed))
+		owner = lease_foreign_owner(&queue->ring, seg->client);
+	if (owner < SLOT_FIRST || owner >= seg->at.max_clients)
+		return queue_explain(queue, error, "no message came; is a putter alive?");
+	return explain(error,
+		       "queue '%s' is closed; client %.*s[%u] still leases a message, which may "
+		       "come back",
+		       object_name(&queue->handle), NAME_BYTES - 1, seg->clients[owner].name,
+		       client_word_pid(slot_client_word(seg, owner)));
 }
 
 int queue_put_failed(struct mp_queue *queue, int error)
@@ -30,7 +57,7 @@ int queue_put_failed(struct mp_queue *queue, int error)
 		return queue_explain(queue, error,
 				     "its input was closed, no more messages can be put");
 	case -ENOSPC:
-		return queue_explain(queue, error, "the segment has no memory for the message");
+		return explain_no_memory(queue, error);
 	case -EBADMSG:
 		return queue_explain(queue, error, "its shared data is corrupt");
 	default:
@@ -43,7 +70,7 @@ int queue_get_failed(struct mp_queue *queue, int error)
 	switch (error) {
 	case -EAGAIN:
 	case -ETIMEDOUT:
-		return queue_explain(queue, error, "no message came; is a putter alive?");
+		return explain_no_message(queue, error);
 	case -EPIPE:
 		return queue_explain(queue, error, "its input was closed and it is drained");
 	case -EBADMSG:

@@ -300,6 +300,19 @@ static int check_opts(const char *name, const struct mp_queue_opts *opts)
 	return error;
 }
 
+static int check_message_bytes(const struct seg *seg, const char *name,
+			       const struct mp_queue_opts *opts)
+{
+	uint64_t most = arena_max_bytes(seg);
+
+	if (opts->message_bytes <= INLINE_BYTES || opts->message_bytes <= most)
+		return 0;
+	return explain(-EINVAL,
+		       "queue '%s': opts.message_bytes is %u, segment '%s' carries at most %llu",
+		       name ? name : "(anonymous)", opts->message_bytes, seg->name,
+		       (unsigned long long)most);
+}
+
 int mp_queue_open(mp_segment *segment, const char *name, const struct mp_queue_opts *opts,
 		  mp_queue **ret_queue)
 {
@@ -317,7 +330,8 @@ int mp_queue_open(mp_segment *segment, const char *name, const struct mp_queue_o
 	int error = opts_check_handles((struct opts_of){ "queue", name }, segment, "ret_queue",
 				       ret_queue);
 
-	if (error < 0 || (error = check_opts(name, wish.opts)) < 0)
+	if (error < 0 || (error = check_opts(name, wish.opts)) < 0 ||
+	    (error = check_message_bytes(object_seg(segment), name, wish.opts)) < 0)
 		return error;
 	error = object_open(object_seg(segment), &request, &handle);
 	return error < 0 ? error : make_handle(&handle, ret_queue);

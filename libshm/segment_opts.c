@@ -94,5 +94,7 @@ int segment_check_opts(const char *name, const struct mp_segment_opts *opts)
 		error = check_count(name, "max_sleepers", opts->max_sleepers, THREADS_MAX);
 	if (error == 0)
 		error = check_size(name, opts);
+	if (error == 0)
+		error = opts_check_text(what, "client_name", opts->client_name);
 	return error < 0 ? error : check_rights(name, opts);
 }

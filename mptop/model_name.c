@@ -5,6 +5,8 @@
  */
 #include "model.h"
 
+#include <errno.h>
+
 const struct mp_observed_process *model_process(const struct mp_snapshot *snapshot, uint32_t slot)
 {
 	for (uint32_t i = 0; i < snapshot->process_count; i++)
@@ -92,6 +94,11 @@ void model_add_mpd(struct text *text, const struct model *model)
 
 	if (info->is_mpd_alive)
 		return;
+	if (info->mpd_error == -EACCES || info->mpd_error == -EPERM) {
+		text_add(text, "not allowed to ask mpd at %s: %s", info->endpoint,
+			 mp_strerror(info->mpd_error));
+		return;
+	}
 	if (!model->segment_count) {
 		text_add(text, "no mpd runs here, and nobody has a segment open");
 		return;

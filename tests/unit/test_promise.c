@@ -184,6 +184,81 @@ static void other_shape_is_refused_with_the_one_that_is_there(void **state)
 	mp_segment_close(segment);
 }
 
+static int lease_and_stay(void *arg)
+{
+	struct mp_slot slot;
+
+	return mp_queue_claim(arg, MP_SEC(5), &slot) < 0 ? 1 : stay(NULL);
+}
+
+static bool is_leased(void *queue)
+{
+	return mp_queue_is_empty(queue) == 1;
+}
+
+static void getter_of_a_closed_queue_is_told_whose_lease_it_waits_for(void **state)
+{
+	struct mp_process_opts called = { .name = "leaser" };
+	mp_segment *segment = open_named("s", 0);
+	mp_process *child;
+	mp_queue *queue;
+	char byte;
+
+	assert_int_equal(mp_queue_open(segment, "q", NULL, &queue), 0);
+	assert_int_equal(mp_queue_put(queue, "1", 1, MP_NOW), 0);
+	assert_int_equal(mp_process_start(segment, &called, lease_and_stay, queue, &child), 0);
+	assert_true(harness_until(is_leased, queue, 5000));
+	assert_int_equal(mp_queue_close_input(queue), 0);
+	assert_int_equal(mp_queue_get(queue, &byte, 1, MP_MSEC(20)), -ETIMEDOUT);
+	assert_non_null(strstr(mp_explain(), "closed; client leaser["));
+	assert_int_equal(mp_process_kill(child), 0);
+	assert_int_equal(mp_process_join(child, MP_SEC(10)), 0);
+	assert_null(mp_process_close(child));
+	assert_int_equal(mp_queue_get(queue, &byte, 1, MP_SEC(5)), 1);
+	mp_queue_close(queue);
+	mp_segment_close(segment);
+}
+
+static void put_without_memory_names_the_segment_and_the_remedy(void **state)
+{
+	struct mp_segment_opts small = { .size_bytes = 4 << 20 };
+	char message[4000] = "";
+	mp_segment *segment;
+	mp_queue *queue;
+	int result;
+
+	assert_int_equal(mp_segment_open("small", &small, &segment), 0);
+	assert_int_equal(mp_queue_open(segment, "q", NULL, &queue), 0);
+	do
+		result = mp_queue_put(queue, message, sizeof message, MP_NOW);
+	while (result == 0);
+	assert_int_equal(result, -ENOSPC);
+	assert_non_null(strstr(mp_explain(), "segment 'small'"));
+	assert_non_null(strstr(mp_explain(), "take a larger segment"));
+	mp_queue_close(queue);
+	mp_segment_close(segment);
+}
+
+static void names_and_messages_that_are_too_long_are_refused(void **state)
+{
+	struct mp_queue_opts huge = { .message_bytes = UINT32_MAX };
+	struct mp_process_opts called = { 0 };
+	struct mp_segment_opts opts = { 0 };
+	mp_segment *segment = open_named("s", 0), *other = NULL;
+	mp_process *child = NULL;
+	mp_queue *queue = NULL;
+	char name[100] = "";
+
+	memset(name, 'n', sizeof name - 1);
+	opts.client_name = called.name = name;
+	assert_int_equal(mp_segment_open("t", &opts, &other), -ENAMETOOLONG);
+	assert_int_equal(mp_process_start(segment, &called, return_seven, NULL, &child),
+			 -ENAMETOOLONG);
+	assert_int_equal(mp_queue_open(segment, "q", &huge, &queue), -EINVAL);
+	assert_non_null(strstr(mp_explain(), "message_bytes"));
+	mp_segment_close(segment);
+}
+
 static int unlink_u(void *arg)
 {
 	return mp_segment_unlink("u") < 0;
@@ -236,6 +311,31 @@ static void stopped_mpd_is_named_within_its_time(void **state)
 	assert_int_equal(kill(mpd, SIGCONT), 0);
 	assert_int_equal(mp_segment_open("t", NULL, &other), 0);
 	mp_segment_close(other);
+	mp_segment_close(segment);
+}
+
+static int look_where_one_may_not(void *arg)
+{
+	struct mp_endpoint_info info = { .mpd_error = 0 };
+	mp_observer *observer;
+
+	if (geteuid() == 0)
+		assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(mp_observe_open(harness_endpoint()->socket, &observer), 0);
+	assert_int_equal(mp_observe_endpoint(observer, &info), 0);
+	assert_int_equal(info.is_mpd_alive, 0);
+	assert_int_equal(info.mpd_error, -EACCES);
+	mp_observe_close(observer);
+	return arg != NULL;
+}
+
+static void observer_that_may_not_ask_is_told_so(void **state)
+{
+	mp_segment *segment = open_named("s", 0);
+
+	assert_int_equal(chmod(harness_endpoint()->directory, 0), 0);
+	harness_join(harness_fork(look_where_one_may_not, NULL));
+	assert_int_equal(chmod(harness_endpoint()->directory, 0700), 0);
 	mp_segment_close(segment);
 }
 
@@ -420,8 +520,12 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(name_that_was_removed_is_gone_here_too),
 	HARNESS_TEST_WITH_MPD(name_that_another_process_removed_is_gone_here_too),
 	HARNESS_TEST_WITH_MPD(other_shape_is_refused_with_the_one_that_is_there),
+	HARNESS_TEST_WITH_MPD(getter_of_a_closed_queue_is_told_whose_lease_it_waits_for),
+	HARNESS_TEST_WITH_MPD(put_without_memory_names_the_segment_and_the_remedy),
+	HARNESS_TEST_WITH_MPD(names_and_messages_that_are_too_long_are_refused),
 	HARNESS_TEST_WITH_MPD(second_open_neither_keeps_the_segment_nor_ends_it),
 	HARNESS_TEST_WITH_MPD(stopped_mpd_is_named_within_its_time),
+	HARNESS_TEST_WITH_MPD(observer_that_may_not_ask_is_told_so),
 	HARNESS_TEST_WITH_MPD(errno_is_never_touched),
 	HARNESS_TEST_WITH_MPD(descriptors_that_the_program_closed_are_missed_and_not_written_to),
 	HARNESS_TEST(queue_that_is_null_is_refused),

@@ -122,6 +122,8 @@ struct mp_endpoint_info {
 	char mpd_engine[8]; /* of its event loop: "uring", "epoll" */
 	int64_t mpd_age_ns;
 	uint64_t mpd_restarts;
+	int32_t mpd_error; /* why none was reached: -EACCES or -EPERM if we may not; 0: it was */
+	uint32_t reserved0;
 };
 
 /* Look at an endpoint (NULL: found as mp_segment_open does, but nothing is started). Works without

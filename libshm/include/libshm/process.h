@@ -30,7 +30,8 @@ struct mp_process_opts {
  * Blocks:  until the child is attached.
  * Threads: any.
  * Crash:   a parent that dies leaves the child running, once it is attached.
- * Errors:  -ENOMEM -EAGAIN -ENOSPC -EMFILE -EINVAL -ECHILD (it died before it was attached)
+ * Errors:  -ENOMEM -EAGAIN -ENOSPC -EMFILE -EINVAL -ENAMETOOLONG
+ *          -ECHILD (it died before it was attached)
  */
 MP_MUST_USE int mp_process_start(mp_segment *segment, const struct mp_process_opts *opts,
 				 int (*fn)(void *arg), void *arg, mp_process **ret_process);

@@ -3,6 +3,10 @@
  * Queues of messages between any processes. A put that returned is delivered at least once while
  * the segment lives: a getter that dies inside mp_queue_get, or between mp_queue_claim and
  * mp_queue_ack, gives its message back, flagged MP_REDELIVERED.
+ *
+ * Memory that was once cut for messages of one size (rounded up; up to 16 KiB) serves messages of
+ * that size until the segment ends. A program whose messages change from many small ones to many of
+ * another size needs a larger segment, or a segment for each kind.
  */
 #ifndef LIBSHM_QUEUE_H
 #define LIBSHM_QUEUE_H
@@ -18,7 +22,8 @@ typedef struct mp_queue mp_queue;
 
 struct mp_queue_opts {
 	uint32_t capacity;      /* messages; 0: 1024, or whatever is there; at most 2^24 */
-	uint32_t message_bytes; /* largest message; 0: as large as the segment's memory allows */
+	uint32_t message_bytes; /* largest message; 0: as large as the segment's memory allows, and
+				   more than that is -EINVAL */
 	uint32_t flags;         /* MP_EXISTING MP_EXCLUSIVE */
 	uint32_t reserved0;
 	uint64_t reserved[14]; /* zero */

@@ -34,8 +34,10 @@ struct mp_segment_opts {
 struct mp_segment_info {
 	char name[64];
 	uint64_t size_bytes;
-	uint64_t committed_bytes; /* memory really in use */
+	uint64_t committed_bytes; /* memory really in use; it is not given back */
 	uint64_t used_bytes;      /* of the arena */
+	/* Of the arena; counts what is kept for messages of one size (queue.h) and fits no other,
+	 * so a put may be -ENOSPC while some is free. */
 	uint64_t free_bytes;
 	uint32_t clients;
 	uint32_t threads;
