@@ -104,9 +104,9 @@ struct shm_header {
 	atom32 threads_live; /* hint: slots in which a thread runs; recounted by each sweep */
 	atom32 reserved3[13];
 
-	/* One line (any): mpd's attention. */
+	/* One line (any, watched: mpd): what mpd looks at. */
 	aligned_to(CACHE_LINE) atom32 attention; /* 1: mpd looks for unanswered rings each few ms */
-	atom32 reserved4;
+	atom32 watched;     /* 1: mpd looks now and then by itself; 0: who falls asleep rings it */
 	atom64 audits;      /* by mpd and peers */
 	atom64 sweeps;      /* deaths repaired */
 	atom64 death_count; /* clients that died without detaching */

@@ -343,11 +343,12 @@ unsigned recover_audit(struct seg *seg)
 
 #define MEMORY_RUNG (UINT64_C(1) << 63)
 
-unsigned recover_audit_stalled(struct seg *seg, uint64_t *memory)
+unsigned recover_audit_stalled(struct seg *seg, uint64_t *memory, bool *ret_is_any_new)
 {
 	uint32_t high = seg_threads_high(seg);
 	unsigned rings = 0;
 
+	*ret_is_any_new = false;
 	for (uint32_t thread = SLOT_FIRST; thread < high; thread++) {
 		uint64_t state = missed(seg, thread) & ~MEMORY_RUNG;
 
@@ -357,6 +358,8 @@ unsigned recover_audit_stalled(struct seg *seg, uint64_t *memory)
 				rings++;
 			}
 			state |= MEMORY_RUNG;
+		} else if (state) {
+			*ret_is_any_new = true;
 		}
 		memory[thread] = state;
 	}

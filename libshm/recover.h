@@ -34,7 +34,8 @@ unsigned recover_audit(struct seg *seg);
 
 /* mpd's periodic form: rings only sleepers that were ready already at the last call with no
  * progress since (a rung but stopped process must not keep others asleep), once for each such
- * state. `memory` holds THREADS_MAX words, zeroed at first. */
-unsigned recover_audit_stalled(struct seg *seg, uint64_t *memory);
+ * state. `memory` holds THREADS_MAX words, zeroed at first. *ret_is_any_new: somebody was found for
+ * the first time, to be rung by the next call. */
+unsigned recover_audit_stalled(struct seg *seg, uint64_t *memory, bool *ret_is_any_new);
 
 #endif

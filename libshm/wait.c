@@ -15,9 +15,9 @@
  * "ready? no" and "look: no bit" together are impossible: all four accesses are seq_cst.
  *
  *   S1 read the bell  S2 record  S3 bit  S4 re-check  S5 bell += ASLEEP, fails when rung since S1
- *   S6 sleep  S7 bell -= ASLEEP  S8 take the bit back: gone means a wake was spent on this thread
- *   S9 the caller takes the thing, or comes back  S10 whoever leaves with nothing hands on a spent
- *   wake  S11 the record ends
+ *   S5b does mpd watch? else ring it  S6 sleep  S7 bell -= ASLEEP  S8 take the bit back: gone means
+ *   that a wake was spent on this thread  S9 the caller takes the thing, or comes back  S10 whoever
+ *   leaves with nothing hands on a spent wake  S11 the record ends
  *
  *   W1 look  W2 choose the oldest (any choice is correct)  W3 take his bit: a token that owes one
  *   ring  W4 bell += 2  W5 the kernel woke nobody though it said ASLEEP: he is stopped, ring the
@@ -177,6 +177,20 @@ static int64_t next_look(const struct wait_point *point, int64_t deadline_ns)
 	return look < deadline_ns ? look : deadline_ns;
 }
 
+static void ring_mpd(struct seg *seg)
+{
+	add_seqcst(&seg->threads[SLOT_MPD].bell, BELL_RING);
+	park_wake(&seg->threads[SLOT_MPD].bell);
+}
+
+/* Who should ring us may be stopped before it does: as long as somebody sleeps, mpd looks. It alone
+ * writes the word, and clears it before it looks for ASLEEP: it sees ours, or we see 0. */
+static void be_watched(struct seg *seg)
+{
+	if (unlikely(!load_seqcst(&seg->header->watched)))
+		ring_mpd(seg);
+}
+
 static int sleep_announced(struct self *me, const struct wait_point *point, uint32_t seen,
 			   int64_t deadline_ns)
 {
@@ -188,6 +202,7 @@ static int sleep_announced(struct self *me, const struct wait_point *point, uint
 
 	if (is_ready || !cas_seqcst(&me->shared->bell, &seen, seen | BELL_ASLEEP)) /* S4, S5 */
 		return PARK_RUNG;
+	be_watched(me->seg); /* S5b */
 	result = park(me, seen | BELL_ASLEEP, until, until < deadline_ns, watches, count);
 	and_seqcst(&me->shared->bell, ~BELL_ASLEEP); /* S7 */
 	if (result == PARK_DEATH)
@@ -274,8 +289,7 @@ static void ask_for_attention(struct seg *seg)
 {
 	if (load_relaxed(&seg->header->attention) || swap_seqcst(&seg->header->attention, 1))
 		return;
-	add_seqcst(&seg->threads[SLOT_MPD].bell, BELL_RING);
-	park_wake(&seg->threads[SLOT_MPD].bell);
+	ring_mpd(seg);
 }
 
 void wait_wake_one_slow(struct seg *seg, struct self *me, struct shm_waiters *set)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sleepers that were rung and did not act. Knows: attention, mpd's bell in each segment, when to
- * look and when to stop looking. Does not know: what a sleeper waits for (recover.h).
+ * Sleepers that should be awake though nobody died. Knows: attention, watching, mpd's bell in each
+ * segment, when to look and when to rest. Does not know: what a sleeper waits for (recover.h).
  *
- * Who rings one of several sleepers sets attention and rings mpd's bell. While there is attention
- * mpd looks each 4 ms and rings the next where nothing moves; a quiet segment costs no wake-up.
+ * Who rings one of several sleepers sets attention and rings mpd's bell: mpd looks each 4 ms and
+ * rings the next where nothing moves. While anybody sleeps mpd looks now and then, about once a
+ * second where all is quiet: who should ring may be stopped. A segment without sleepers costs
+ * nothing.
  */
 #ifndef MPD_DOCTOR_H
 #define MPD_DOCTOR_H

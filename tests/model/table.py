@@ -2,6 +2,8 @@
 """What run_models.py searches: (model, what is searched, kind, flags, from which scale on), and
 (model, mutant, kind, flags). The kind is 'safety' or 'live'. The long ones come first."""
 
+BEFORE_RING = '-DDEATHS=0 -DSTOPS=1 -DPUTTER_STOPS=true -DGETTERS=1'
+
 PROPERTIES = [
     ('queue_cell', 'two putters, two getters, a putter dies', 'safety',
      '-DPUTTERS=2 -DGETTERS=2 -DPUTS=1 -DMORTAL=1', 1),
@@ -41,15 +43,18 @@ PROPERTIES = [
     ('lease', 'three claimers', 'safety', '-DCLAIMERS=3', 1),
     ('lease', 'two recoverers, two messages, two records', 'safety',
      '-DRECOVERERS=2 -DMESSAGES=2 -DRECORDS=2', 2),
-    ('wait', 'one getter is stopped, mpd looks', 'safety', '-DDEATHS=0 -DSTOPS=1', 1),
+    ('wait', 'one getter is stopped, mpd attends', 'safety', '-DDEATHS=0 -DSTOPS=1 -DWATCHES=0', 1),
     ('wait', 'a getter dies, another takes its slot: all ends', 'live', '-DREUSED', 1),
     ('wait', 'two messages, out of order: all ends', 'live', '-DDEATHS=0 -DPUTTERS=2', 1),
     ('wait', 'a putter dies: all ends', 'live', '-DPUTTER_DIES=true -DMORTALS=0', 1),
+    ('wait', 'a putter is stopped before it rings, mpd watches', 'safety', BEFORE_RING, 1),
+    ('wait', 'a putter is stopped before it rings: all ends', 'live', BEFORE_RING, 1),
     ('wait', 'two messages, one gives up', 'safety', '-DDEATHS=0 -DIMPATIENT=1 -DPUTTERS=2', 1),
     ('wait', 'two recoverers, the slot is used again', 'safety',
      '-DRECOVERERS=2 -DGETTERS=1 -DREUSED', 1),
     ('wait', 'a getter dies, another gives up', 'safety', '-DIMPATIENT=1', 1),
-    ('wait', 'one getter is stopped, mpd looks: all ends', 'live', '-DDEATHS=0 -DSTOPS=1', 2),
+    ('wait', 'one getter is stopped, mpd attends: all ends', 'live',
+     '-DDEATHS=0 -DSTOPS=1 -DWATCHES=0', 2),
     ('wait', 'two messages, a putter dies', 'safety',
      '-DPUTTERS=2 -DPUTTER_DIES=true -DMORTALS=0', 2),
 ]
@@ -107,9 +112,12 @@ MUTANTS = [
     ('wait', 8, 'safety', '-DPUTTER_DIES=true -DMORTALS=0 -DPUTTERS=2'),
     ('wait', 9, 'safety', '-DDEATHS=0'),
     ('wait', 10, 'safety', '-DDEATHS=0 -DPUTTERS=2'),
-    ('wait', 11, 'safety', '-DDEATHS=0 -DSTOPS=1'),
+    ('wait', 11, 'safety', '-DDEATHS=0 -DSTOPS=1 -DWATCHES=0'),
     ('wait', 12, 'safety', '-DRECOVERERS=2 -DGETTERS=1 -DREUSED'),
-    ('wait', 13, 'safety', '-DDEATHS=0 -DSTOPS=1'),
+    ('wait', 13, 'safety', '-DDEATHS=0 -DSTOPS=1 -DWATCHES=0'),
     ('wait', 14, 'safety', ''),
-    ('wait', 15, 'safety', '-DDEATHS=0 -DSTOPS=1'),
+    ('wait', 15, 'safety', BEFORE_RING),
+    ('wait', 16, 'safety', BEFORE_RING),
+    ('wait', 17, 'safety', BEFORE_RING),
+    ('wait', 18, 'safety', BEFORE_RING),
 ]

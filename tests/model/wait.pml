@@ -2,14 +2,16 @@
  *
  * Announce, look again, sleep, ring, hand on: getters of a queue that die, give up or are stopped.
  *
- * Mirrors wait.c (wait_until, sleep_announced, wait_wake_one_slow, wait_ring, ask_for_attention),
- * queue_take.c (take_waiting with its hand-on), recover.c (sweep_client, leave_wait_sets,
- * recover_audit, the second audit of recover_client, recover_audit_stalled) and mpd's doctor.c.
+ * Mirrors wait.c (wait_until, sleep_announced, be_watched, wait_wake_one_slow, wait_ring,
+ * ask_for_attention), queue_take.c (take_waiting with its hand-on), recover.c (sweep_client,
+ * leave_wait_sets, recover_audit, the second audit of recover_client, recover_audit_stalled) and
+ * mpd's doctor.c.
  * Abstracts away: the ring is one lap, and a look at it is one step (queue_cell.pml has the walk);
  * tickets (the choice is open), spinning, pidfds in the sleep, the look each 250 ms; the count of
  * rings is "a bell was rung since"; mpd's 100 ms of quiet are over whenever you like, so its QUIET
- * looks must do. Who is stopped never goes on (who does is only slow), and may take the wake of the
- * kernel with it or not, so both engines are covered.
+ * looks must do. Its look now and then comes when there is something to see, its tickets (whether to
+ * rest) are left out. Who is stopped never goes on (who does is only slow), and may take the wake of
+ * the kernel with it or not, so both engines are covered.
  *
  * Safety: nobody takes what another has; at rest nobody sleeps beside a message that is ready,
  * dead, stopped and impatient ones excepted. Liveness: all ends, under weak fairness.
@@ -20,8 +22,9 @@
  * missing bits; 9 the bell read after the second look; 10 sleeps again without announcing; 11
  * nobody asks for attention; 12 no audit after a sweep that was another's; 13 mpd counts no looks
  * before it withdraws, time alone decides; 14 the sweep leaves a dead one's bit and does not audit a
- * second time; 15 a putter that is stopped between publish and ring: not a fault but the hole that
- * remains, for mpd looks only when it was asked.
+ * second time; 15 mpd watches nobody: it looks only when it was asked; 16 mpd clears `watched` after
+ * it looked for sleepers; 17 who falls asleep asks for `watched` before ASLEEP; 18 mpd reads its
+ * bell after that look.
  */
 #ifndef PUTTERS
 #define PUTTERS 1
@@ -45,10 +48,13 @@
 #ifndef STOPS
 #define STOPS 0
 #endif
-#if MUTANT == 15
-#define PUTTER_STOPS true
-#else
+#ifndef PUTTER_STOPS
 #define PUTTER_STOPS false
+#endif
+#if MUTANT == 15
+#define WATCHES 0
+#elif !defined(WATCHES)
+#define WATCHES 1 /* 0: mpd looks only when it was asked: attention has to do alone */
 #endif
 #ifndef IMPATIENT
 #define IMPATIENT 0 /* getters from the last that may give up */
@@ -92,12 +98,22 @@ byte place[PUTTERS];
 #endif
 #define is_ready_now (state_of(place[first_place]) == READY)
 
-bool attention, mpd_rung, any_rung;
+bool attention, any_rung;
+bool watched = WATCHES, mpd_rung = WATCHES; /* it has just come, else it rests */
 byte epoch[CLIENTS_MAX + 1], progress;
 
 byte left = PUTTERS; /* messages that were not received yet, nor died with their putter */
 byte stops, working = CLIENTS;
 bool all_ended;
+
+/* S5b. */
+#if STOPS > 0 && WATCHES
+#define BE_WATCHED \
+	STEP(ok = !watched); \
+	if :: ok -> STEP(mpd_rung = true; ok = 0) :: else fi
+#else
+#define BE_WATCHED skip
+#endif
 
 /* W1 to W6. */
 #define ASK_FOR_ATTENTION \
@@ -162,9 +178,7 @@ died:	atomic {
 		i = 0; other = 0; ok = 0; has_begun = 0; working--
 	};
 	goto over;
-	/* Alone on its line, for mutant 15 only comes here. */
-stopped:
-	atomic { stops++; i = 0; other = 0; ok = 0; has_begun = 0; may_stop = 0; working-- };
+stopped: atomic { stops++; i = 0; other = 0; ok = 0; has_begun = 0; may_stop = 0; working-- };
 over:	skip
 }
 
@@ -213,8 +227,14 @@ again:	do
 #if MUTANT == 9
 		STEP(READ_BELL(me));
 #endif
+#if MUTANT == 17
+		BE_WATCHED;
+#endif
 		STEP(MARK_ASLEEP(me, ok));
 		if :: !ok -> goto withdraw :: else -> ok = 0 fi;
+#if MUTANT != 17
+		BE_WATCHED;
+#endif
 sleep:		STEP(FUTEX_WAIT(me));
 		atomic {
 			if
@@ -367,8 +387,30 @@ end:	skip
 #endif
 
 #if STOPS > 0
-/* doctor.c. A state that was seen and has been rung for is 128 more. */
+/* doctor.c. A state that was seen and has been rung for is RUNG more. */
 byte memory[CLIENTS_MAX + 1];
+bool is_attended;
+#define RUNG 128
+#define state_now(thread) (1 + (progress << 4 | epoch[thread] << 1))
+
+#define is_asleep(thread) (asleep[thread] && slot_state(slot[thread]) != SLOT_FREE)
+#define IS_ANYBODY_ASLEEP \
+	other = 1; \
+	do \
+	:: other <= GETTERS -> STEP(ok = is_asleep(other)); \
+		if :: ok -> break :: else -> other++ fi \
+	:: else -> break \
+	od; \
+	other = 0
+
+/* What makes a look worth while; one that would find nothing is left out, so that mpd can rest and
+ * whoever waits for it in vain is seen. */
+#define is_news(thread) (record[thread] && slot_state(slot[thread]) != SLOT_FREE && \
+	(!has_bit(set, thread) || is_ready_now) && memory[thread] != (state_now(thread) | RUNG))
+#define is_worth_while (attention || is_news(1) || is_news(2) || is_news(3) || \
+	!(is_asleep(1) || is_asleep(2) || is_asleep(3)))
+#define FORGET \
+	other = 1; do :: other <= GETTERS -> memory[other] = 0; other++ :: else -> other = 0; break od
 
 proctype mpd()
 {
@@ -377,39 +419,77 @@ proctype mpd()
 	bool may_die = false;
 	bool may_stop = false;
 
-end_bell: do
+end_rest: do
 	:: atomic { mpd_rung -> mpd_rung = false };
-		/* begin_attention */
-		STEP(any_rung = false; other = 1; do :: other <= GETTERS -> memory[other] = 0; other++
-			:: else -> other = 0; break od);
+		/* wake_up */
+		STEP(watched = true; any_rung = false; FORGET);
 		do
-		:: /* recover_audit_stalled */
+		:: /* look_at: the bell is read, or has fired before. attend_if_asked */
+#if MUTANT != 18
+			STEP(mpd_rung = false);
+#endif
+			STEP(if :: attention && !is_attended -> is_attended = true; quiet = 0 :: else fi);
+			/* recover_audit_stalled */
 			other = 1;
 			do
 			:: other <= GETTERS ->
 				MISSED(other);
-				state = (ok -> 1 + (progress << 4 | epoch[other] << 1) : 0);
+				state = (ok -> state_now(other) : 0);
 				ok = 0;
 				if
-				:: state != 0 && memory[other] == state -> RING_OTHER; state = state | 128
-				:: state != 0 && memory[other] == (state | 128) -> state = state | 128
+				:: state != 0 && memory[other] == state -> RING_OTHER; state = state | RUNG
+				:: state != 0 && memory[other] == (state | RUNG) -> state = state | RUNG
 				:: else
 				fi;
 				atomic { memory[other] = state; state = 0; other++ }
 			:: else -> other = 0; break
 			od;
 			/* has_moved */
-			STEP(ok = any_rung; any_rung = false);
-			quiet = (ok -> 0 : (quiet < QUIET -> quiet + 1 : QUIET));
-			ok = 0;
+			STEP(ok = any_rung; any_rung = false;
+				quiet = (ok || !is_attended -> 0 : (quiet < QUIET -> quiet + 1 : QUIET)); ok = 0);
 			if
-			:: quiet >= QUIET -> quiet = 0;
-				/* try_to_sleep */
-				STEP(mpd_rung = false);
+			:: is_attended && quiet >= QUIET -> quiet = 0;
+				/* give_up_attention */
 				STEP(attention = false);
 				STEP(ok = any_rung; any_rung = false);
-				if :: ok -> STEP(attention = true; ok = 0) :: else -> break fi
-			:: true /* the time is not over */
+				if
+				:: ok -> STEP(attention = true; ok = 0)
+				:: else -> is_attended = false
+				fi
+#if !WATCHES
+			:: is_attended /* the time is not over */
+#else
+			:: is_attended && quiet < QUIET
+#endif
+			:: !is_attended
+			fi;
+			if
+			:: !is_attended ->
+#if WATCHES
+				/* may_rest */
+				IS_ANYBODY_ASLEEP;
+				if
+				:: !ok ->
+					STEP(watched = false);
+#if MUTANT != 16
+					IS_ANYBODY_ASLEEP;
+#endif
+#if MUTANT == 18
+					STEP(mpd_rung = false);
+#endif
+					if :: ok -> STEP(watched = true) :: else -> break fi
+				:: else
+				fi;
+				ok = 0;
+				/* The bell may ring meanwhile, which wakes up. */
+end_watch:			if
+				:: atomic { is_worth_while }
+				:: atomic { mpd_rung -> mpd_rung = false }; STEP(any_rung = false; FORGET)
+				fi
+#else
+				break
+#endif
+			:: else
 			fi
 		od
 	od;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Proves: mpd notices each sleeper that a ring did not reach, whoever is stopped: a getter that was
- * rung, mpd itself for a while.
+ * rung, a putter before it rang, mpd itself for a while. It looks about once a second while
+ * somebody sleeps and nothing moves, and never when nobody sleeps.
  */
 #include "program.h"
 #include "raw_client.h"
@@ -17,11 +18,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define GETTERS 2
 #define ROUNDS 5
+#define FIRST_LOOKS_MS 300 /* longer than mpd looks at a new segment unasked */
 #define SETTLE_MS 15 /* from the call of get to being asleep */
 
 struct stage {
@@ -85,7 +89,8 @@ static int get_items(void *arg)
 }
 
 /* The children are made before this process has opened anything. */
-static void begin(struct scene *scene, unsigned getters)
+static void begin(struct scene *scene, unsigned getters, int (*putter)(void *arg),
+		  pid_t *ret_putter)
 {
 	struct raw raw;
 
@@ -97,12 +102,15 @@ static void begin(struct scene *scene, unsigned getters)
 		scene->getters[i] = (struct getter){ scene->stage, i };
 		scene->children[i] = harness_fork(get_items, &scene->getters[i]);
 	}
+	if (putter)
+		*ret_putter = harness_fork(putter, scene->stage);
 	open_both(&scene->segment, &scene->queue);
 	atomic_store(&scene->stage->is_open, 1);
 	raw_connect(&raw);
 	scene->mpd = (pid_t)raw.welcome.pid;
 	scene->is_mpd_resting = strcmp(raw.welcome.engine, "uring") == 0;
 	raw_close(&raw);
+	harness_sleep_ms(FIRST_LOOKS_MS);
 }
 
 static void end(struct scene *scene)
@@ -159,7 +167,7 @@ static void mpd_that_was_held_up_looks_again_before_it_rests(void **state)
 {
 	struct scene scene;
 
-	begin(&scene, 2);
+	begin(&scene, 2, NULL, NULL);
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		let_all_sleep(&scene);
 		program_stop(scene.children[0]);
@@ -220,7 +228,112 @@ static void mpd_attends_as_long_as_somebody_is_rung_whoever_wakes_up_meanwhile(v
 	raw_forget(&segment);
 }
 
+/* Puts one item, from its parent's first step on. */
+static int put_item_traced(void *arg)
+{
+	mp_segment *segment;
+	mp_queue *queue;
+	int item = 1;
+
+	assert_true(harness_until(is_open, arg, 5000));
+	open_both(&segment, &queue);
+	assert_int_equal(ptrace(PTRACE_TRACEME, 0, NULL, NULL), 0);
+	raise(SIGSTOP);
+	return mp_queue_put(queue, &item, sizeof(item), MP_SEC(1));
+}
+
+/* Up to the instruction after which the item is in the queue: nobody has been rung. */
+static void step_until_published(struct scene *scene, pid_t putter)
+{
+	int status;
+
+	assert_int_equal(waitpid(putter, &status, WUNTRACED), putter);
+	while (!ring_has_ready(&scene->queue->ring)) {
+		assert_int_equal(ptrace(PTRACE_SINGLESTEP, putter, NULL, NULL), 0);
+		assert_int_equal(waitpid(putter, &status, 0), putter);
+		assert_true(WIFSTOPPED(status));
+	}
+}
+
+/* How long a sleeping getter waits for the item of a putter that is stopped before it rings. */
+static void expect_item_beside_stopped_putter(unsigned asleep_ms, unsigned limit_ms,
+					      void (*meanwhile)(struct scene *scene))
+{
+	struct scene scene;
+	int64_t begin_ns;
+	pid_t putter;
+
+	begin(&scene, 1, put_item_traced, &putter);
+	let_all_sleep(&scene);
+	put_one(&scene);
+	assert_true(harness_until(has_its_item, &scene.getters[0], 5000));
+	let_all_sleep(&scene);
+	harness_sleep_ms(asleep_ms);
+	step_until_published(&scene, putter);
+	begin_ns = harness_now_ns();
+	if (meanwhile)
+		meanwhile(&scene);
+	assert_true(harness_until(has_its_item, &scene.getters[0], limit_ms));
+	print_message("%.0f ms\n", (double)(harness_now_ns() - begin_ns) / 1e6);
+	harness_kill(putter);
+	end(&scene);
+}
+
+static void item_of_a_putter_stopped_before_it_rings_waits_about_a_second(void **state)
+{
+	expect_item_beside_stopped_putter(2500, 1500, NULL);
+}
+
+static void item_of_a_putter_stopped_before_it_rings_waits_briefly_where_things_move(void **state)
+{
+	expect_item_beside_stopped_putter(0, 500, NULL);
+}
+
+static void kill_mpd(struct scene *scene)
+{
+	assert_int_equal(kill(scene->mpd, SIGKILL), 0);
+}
+
+static void item_of_a_putter_stopped_before_it_rings_is_found_once_mpd_was_killed(void **state)
+{
+	expect_item_beside_stopped_putter(0, 3000, kill_mpd);
+}
+
+static void mpd_looks_once_a_second_at_idle_sleepers_and_never_when_nobody_sleeps(void **state)
+{
+	uint64_t before, asleep, awake;
+	struct scene scene;
+
+	begin(&scene, 2, NULL, NULL);
+	let_all_sleep(&scene);
+	harness_sleep_ms(2500);
+	before = raw_switches(scene.mpd);
+	harness_sleep_ms(4000);
+	asleep = raw_switches(scene.mpd) - before;
+	for (unsigned i = 0; i < 2; i++)
+		put_one(&scene);
+	harness_sleep_ms(2500);
+	before = raw_switches(scene.mpd);
+	harness_sleep_ms(2500);
+	awake = raw_switches(scene.mpd) - before;
+	print_message("mpd woke up %u times in 4 s with sleepers, %u times in 2.5 s without\n",
+		      (unsigned)asleep, (unsigned)awake);
+	if (scene.is_mpd_resting) {
+		assert_in_range(asleep, 3, 6);
+		assert_int_equal(awake, 0);
+		assert_int_equal(load_relaxed(&header_of(&scene)->watched), 0);
+	}
+	end(&scene);
+}
+
 static const struct harness_test tests[] = {
+	HARNESS_TEST_WITH_MPD(item_of_a_putter_stopped_before_it_rings_waits_about_a_second),
+	HARNESS_TEST_WITH_MPD(
+		item_of_a_putter_stopped_before_it_rings_waits_briefly_where_things_move),
+	HARNESS_TEST_WITH_MPD(
+		item_of_a_putter_stopped_before_it_rings_is_found_once_mpd_was_killed),
+	HARNESS_TEST_WITH_MPD(
+		mpd_looks_once_a_second_at_idle_sleepers_and_never_when_nobody_sleeps),
 	HARNESS_TEST_WITH_MPD(mpd_that_was_held_up_looks_again_before_it_rests),
 	HARNESS_TEST_WITH_MPD(
 		mpd_attends_as_long_as_somebody_is_rung_whoever_wakes_up_meanwhile),
