@@ -16,7 +16,8 @@
 #include <time.h>
 
 #define ASLEEP_MS 20000
-#define DEATH_MS 20000
+#define DEATH_MS 5000
+#define LOOK_MS 10
 #define SETTLED_NS 50000
 #define OCCURRENCES_EASY 8
 
@@ -34,12 +35,28 @@ static bool wait_until_asleep(struct scene *scene)
 	return true;
 }
 
-/* The victim has died at step k, or (false) never came there. */
+/* It runs towards its end, or has fallen asleep on the way: true. */
+static bool is_asleep_now(struct scene *scene)
+{
+	int64_t until = clock_now_ns() + DEATH_MS * INT64_C(1000000);
+
+	while (!scene_has_ended(scene, VICTIM, LOOK_MS))
+		if (scene_is_asleep(scene, VICTIM) || clock_now_ns() > until)
+			return true;
+	return false;
+}
+
+/* The victim has died at step k, or (false) went another way and never came there. */
 static bool kill_at(struct scene *scene, const struct trace *trace, unsigned k)
 {
 	trace_start_until(scene, VICTIM, trace, k, true);
-	if (trace->steps[k].is_blocked && wait_until_asleep(scene))
+	if (is_asleep_now(scene)) {
+		if (!trace->steps[k].is_blocked) {
+			scene_end_clone(scene, VICTIM);
+			return false;
+		}
 		scene_unblock(scene);
+	}
 	return scene_wait(scene, VICTIM, DEATH_MS) == SIGKILL;
 }
 

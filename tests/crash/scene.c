@@ -123,19 +123,26 @@ pid_t scene_clone(struct scene *scene, enum role role, void (*run)(struct scene 
 	return pid;
 }
 
-int scene_wait(struct scene *scene, enum role role, unsigned milliseconds)
+bool scene_has_ended(struct scene *scene, enum role role, unsigned milliseconds)
 {
 	struct pollfd end = { .fd = (int)syscall(SYS_pidfd_open, scene->pids[role], 0),
 			      .events = POLLIN };
-	int status;
+	int count;
 
 	require(end.fd >= 0);
-	if (poll(&end, 1, (int)milliseconds) != 1) {
-		close(end.fd);
+	count = poll(&end, 1, (int)milliseconds);
+	close(end.fd);
+	return count == 1;
+}
+
+int scene_wait(struct scene *scene, enum role role, unsigned milliseconds)
+{
+	int status;
+
+	if (!scene_has_ended(scene, role, milliseconds)) {
 		scene_end_clone(scene, role);
 		return -1;
 	}
-	close(end.fd);
 	require(waitpid(scene->pids[role], &status, 0) == scene->pids[role]);
 	scene->pids[role] = 0;
 	return status;

@@ -19,6 +19,8 @@ const struct operation *scene_operation_of(const struct scene *scene, enum role 
 pid_t scene_clone(struct scene *scene, enum role role, void (*run)(struct scene *scene));
 /* SIGKILL and reap, if it runs. */
 void scene_end_clone(struct scene *scene, enum role role);
+/* Has it ended, or does within that time? Does not reap it. */
+bool scene_has_ended(struct scene *scene, enum role role, unsigned milliseconds);
 /* Wait for its end: its status; -1 when it took too long (and was killed). */
 int scene_wait(struct scene *scene, enum role role, unsigned milliseconds);
 
