@@ -231,11 +231,12 @@ int mp_queue_close_input(mp_queue *queue)
 
 int mp_queue_size(mp_queue *queue)
 {
-	struct ring *ring = &queue->ring;
+	struct ring *ring;
 	int64_t size;
 
 	if (unlikely(!queue))
 		return opts_refuse_null(__func__, "queue");
+	ring = &queue->ring;
 	size = ring_size(ring) + lease_count(ring, LEASE_RETURNED);
 	if (load_relaxed(&ring->shared->rescan) != load_relaxed(&ring->shared->rescan_done))
 		size += ring_count_behind(ring);
