@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Messages that tell who they are and whether they are whole. Knows: their bytes. Does not know:
+ * contexts, operations, what must hold.
+ */
+#ifndef TESTS_CRASH_QUEUE_MESSAGE_H
+#define TESTS_CRASH_QUEUE_MESSAGE_H
+
+#include "crash.h"
+
+#define INLINE 24
+#define BLOCK 200
+#define NUMBERS_MAX 32
+
+/* Numbers of messages: 1..initial were there, then by who puts them. */
+enum { BY_VICTIM = 16, BY_PROBE = 24 };
+
+struct message {
+	uint64_t number;
+	uint8_t fill[BUFFER_BYTES - 8];
+};
+
+void make_message(struct message *message, uint64_t number, size_t bytes);
+bool is_whole(const void *data, size_t bytes);
+/* Of the messages of this scene. */
+size_t bytes_of(const struct scene *scene);
+int put_number(mp_queue *queue, uint64_t number, size_t bytes, int64_t timeout);
+
+#endif
