@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Locks in the crash matrix. Knows: what a lock promises when its holder dies. Does not know: how
- * anyone dies.
- *
- * After every death the lock can be had. Who had it when he died is reported (or poisons it) once;
- * a death that held nothing is reported to nobody. Who slept has it, or the next.
+ * Locks in the crash matrix. Knows: contexts, operations. Does not know: what a lock promises
+ * (lock_check.c), how anyone dies.
  */
-#include "crash.h"
-#include "judge.h"
-#include "lock_internal.h"
-#include "lockword.h"
+#include "family_lock.h"
+
 #include "require.h"
 #include "slot.h"
-
-#include <errno.h>
-
-#define KIND_OF(variant) ((variant) & 3u)
-#define POISONS 4u
 
 enum { FREE = 1, HELD = 2, WAITED_FOR = 4, DIED = 8, POISONED = 16, DEAD_HOLDER = 32,
        STANDING = 64 };
@@ -81,7 +71,7 @@ static int acquire(struct scene *scene, struct party *party)
 	return mp_lock_acquire(party->lock, scene->timeout);
 }
 
-static int release(struct scene *scene, struct party *party)
+int lock_release(struct scene *scene, struct party *party)
 {
 	int result = mp_lock_release(party->lock);
 
@@ -104,7 +94,7 @@ static void hold(struct scene *scene, struct party *party)
 	party->ledger->holds++;
 }
 
-static void hold_twice(struct scene *scene, struct party *party)
+void lock_hold_twice(struct scene *scene, struct party *party)
 {
 	hold(scene, party);
 	hold(scene, party);
@@ -119,7 +109,7 @@ static void let_go(struct scene *scene, struct party *party)
 
 static void survivor_releases(struct scene *scene, struct party *party)
 {
-	require(release(scene, party) == 0);
+	require(lock_release(scene, party) == 0);
 }
 
 static void wait_for_it(struct scene *scene, struct party *party)
@@ -135,7 +125,7 @@ static void wait_for_it(struct scene *scene, struct party *party)
 	  .run = acquire, .settle = let_go, .unblock = survivor_releases }
 #define RELEASE(text, kind, where, how)                                                            \
 	{ .name = text, .family = &lock_family, .contexts = where, .variant = kind,               \
-	  .arrange = how, .run = release, .sleep = wait_for_it, .is_exclusive = true }
+	  .arrange = how, .run = lock_release, .sleep = wait_for_it, .is_exclusive = true }
 
 static const struct operation operations[] = {
 	ACQUIRE("lock acquire", MP_LOCK_CHECKED, FREE | HELD | DIED | DEAD_HOLDER | STANDING),
@@ -150,97 +140,11 @@ static const struct operation operations[] = {
 	RELEASE("lock release", MP_LOCK_CHECKED, FREE | WAITED_FOR, hold),
 	RELEASE("plain lock release", MP_LOCK_PLAIN, FREE | WAITED_FOR, hold),
 	RELEASE("recursive lock release", MP_LOCK_RECURSIVE, FREE | WAITED_FOR, hold),
-	RELEASE("recursive lock release of two", MP_LOCK_RECURSIVE, FREE, hold_twice),
+	RELEASE("recursive lock release of two", MP_LOCK_RECURSIVE, FREE, lock_hold_twice),
 	RELEASE("poisonable lock release", MP_LOCK_CHECKED | POISONS, FREE, hold),
 	{ .name = "lock repair", .family = &lock_family, .contexts = POISONED,
 	  .variant = MP_LOCK_CHECKED | POISONS, .run = repair, .settle = let_go },
 };
-
-/* --- what must hold --- */
-
-static bool is_release(const struct scene *scene)
-{
-	return scene->operation->run == release;
-}
-
-static bool held_surely(const struct scene *scene, const struct ledger *victim)
-{
-	bool is_last = scene->operation->arrange != hold_twice;
-
-	if (scene->operation->arrange && !(is_release(scene) && is_last))
-		return true;
-	return !is_release(scene) && atomic_load(&victim->is_done) && victim->result >= 0;
-}
-
-/* What the next one is told, given what the victim had noted. */
-static bool is_right(struct scene *scene, int told)
-{
-	const struct ledger *victim = scene->parties[VICTIM].ledger;
-	bool reports = told == MP_OWNER_DIED || told == -ENOTRECOVERABLE;
-
-	if (told != 0 && !reports)
-		return complain(scene, "acquire says %d", told);
-	if (scene->other)
-		return true; /* the other may have been told */
-	if (held_surely(scene, victim))
-		return reports || complain(scene, "a holder's death is not reported");
-	if (is_release(scene) && atomic_load(&victim->is_done))
-		return told == 0 || complain(scene, "a released lock reports a death");
-	return true;
-}
-
-static bool sleeper_has_it(struct scene *scene)
-{
-	if (!judge_sleeper_woke(scene))
-		return complain(scene, "who waits for the lock is not woken");
-	return scene->is_copy || is_right(scene, scene->parties[SLEEPER].ledger->result);
-}
-
-static bool passes_laps(struct scene *scene, struct mp_lock *lock)
-{
-	bool is_recursive = KIND_OF(scene->operation->variant) == MP_LOCK_RECURSIVE;
-	unsigned depth = is_recursive ? 2 : 1;
-
-	for (unsigned lap = 0; lap < 3; lap++) {
-		for (unsigned i = 0; i < depth; i++)
-			if (mp_lock_acquire(lock, MP_NOW) != 0)
-				return complain(scene, "lap %u: it cannot be had", lap);
-		if (!is_recursive && KIND_OF(scene->operation->variant) == MP_LOCK_CHECKED &&
-		    mp_lock_acquire(lock, MP_NOW) != -EDEADLK)
-			return complain(scene, "lap %u: had twice", lap);
-		for (unsigned i = 0; i < depth; i++)
-			if (mp_lock_release(lock) != 0)
-				return complain(scene, "lap %u: it cannot be released", lap);
-		if (mp_lock_is_locked(lock))
-			return complain(scene, "lap %u: it is still locked", lap);
-	}
-	return true;
-}
-
-static bool lock_check(struct scene *scene)
-{
-	struct mp_lock *lock = scene->parties[CHECKER].lock;
-	struct party *survivor = &scene->parties[SURVIVOR];
-	bool is_good = true;
-	int told;
-
-	while (survivor->ledger->holds)
-		require(release(scene, survivor) == 0);
-	if (scene->context->has_sleeper)
-		is_good = sleeper_has_it(scene);
-	told = mp_lock_acquire(lock, MP_NOW);
-	if (!scene->context->has_sleeper || scene->is_copy)
-		is_good &= is_right(scene, told);
-	else if (told != 0)
-		return complain(scene, "a death was reported twice, or to the wrong one");
-	if (told == -ENOTRECOVERABLE && mp_lock_repair(lock) != MP_OWNER_DIED)
-		return complain(scene, "a poisoned lock cannot be repaired");
-	if (told < 0 && told != -ENOTRECOVERABLE)
-		return complain(scene, "it cannot be had: %d", told);
-	if (mp_lock_release(lock) != 0)
-		return complain(scene, "it cannot be released");
-	return passes_laps(scene, lock) && is_good;
-}
 
 const struct family lock_family = {
 	.name = "lock",
