@@ -62,11 +62,7 @@ static bool kill_at(struct scene *scene, const struct trace *trace, unsigned k)
 
 static void kill_asleep(struct scene *scene, const struct trace *trace)
 {
-	struct trace_step nowhere = { .address = trace->steps[0].address,
-				      .occurrence = UINT32_MAX };
-	struct trace endless = { .steps = &nowhere, .count = 1 };
-
-	trace_start_until(scene, VICTIM, &endless, 0, true);
+	trace_start_until(scene, VICTIM, trace, trace->count, true);
 	require(wait_until_asleep(scene));
 	scene_end_clone(scene, VICTIM);
 }

@@ -360,7 +360,7 @@ void scene_begin(struct scene *scene, const struct operation *operation,
 	if (other)
 		scene->timeout = MP_MSEC(30); /* the victim may die without what it waits for */
 	require(probe_engine(&engine) == 0); /* once, not in each clone */
-	breakpoint_begin();
+	require(breakpoint_begin());
 	begin_parties(scene);
 	operation->family->begin(scene);
 	if (context->begin)

@@ -42,6 +42,7 @@ struct stepping {
 
 static enum role playing;
 static const struct breakpoint *wanted;
+static uint64_t next[STEPS_MAX]; /* of the wanted one, see breakpoint.h */
 
 static uint32_t occurrence(struct seen *seen, uint64_t address)
 {
@@ -217,6 +218,17 @@ static void play(struct scene *scene)
 	_exit(EXIT_PLAYED);
 }
 
+/* What comes after each earlier occurrence of step k. */
+static void find_next(const struct trace *trace, unsigned k)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < k; i++)
+		if (trace->steps[i].address == trace->steps[k].address)
+			next[count++] = trace->steps[i + 1].address;
+	require(count == trace->steps[k].occurrence - 1);
+}
+
 void trace_start_until(struct scene *scene, enum role role, const struct trace *trace, unsigned k,
 		       bool is_kill)
 {
@@ -227,6 +239,8 @@ void trace_start_until(struct scene *scene, enum role role, const struct trace *
 	if (k < trace->count) {
 		breakpoint.address = trace->steps[k].address;
 		breakpoint.occurrence = trace->steps[k].occurrence;
+		breakpoint.next = next;
+		find_next(trace, k);
 	}
 	playing = role;
 	wanted = k < trace->count ? &breakpoint : NULL; /* the clone has its own copy of all this */
