@@ -4,51 +4,130 @@
  * dies, how a scene was arranged (family_lock.c).
  *
  * After every death the lock can be had. Who had it when he died is reported (or poisons it) once;
- * a death that held nothing is reported to nobody. Who slept has it, or the next.
+ * a death that held nothing is reported to nobody. A report is never lost: who dies before he took
+ * the lock leaves it, and who was told of it and dies with the lock is a dead holder himself. So
+ * the next who lives is told of one death, his. Who slept has the lock, or the next.
  */
 #include "family_lock.h"
 
 #include "judge.h"
+#include "lock_internal.h"
+#include "lockword.h"
 #include "require.h"
+#include "scene.h"
+#include "slot.h"
 
 #include <errno.h>
 
-static bool is_release(const struct scene *scene)
+/* Of something that only the victim could tell. */
+enum answer { NO, MAYBE, YES };
+
+/* What is known when the questions begin. */
+struct known {
+	enum answer had_it; /* did VICTIM have the lock when it died? */
+	enum answer is_due; /* is a death to be told to those who live? */
+};
+
+static bool is_poisonable(const struct scene *scene)
 {
-	return scene->operation->run == lock_release;
+	return scene->operation->variant & POISONS;
 }
 
-static bool held_surely(const struct scene *scene, const struct ledger *victim)
+static bool is_report(int told)
 {
-	bool is_last = scene->operation->arrange != lock_hold_twice;
-
-	if (scene->operation->arrange && !(is_release(scene) && is_last))
-		return true;
-	return !is_release(scene) && atomic_load(&victim->is_done) && victim->result >= 0;
+	return told == MP_OWNER_DIED || told == -ENOTRECOVERABLE;
 }
 
-/* What the next one is told, given what the victim had noted. */
-static bool is_right(struct scene *scene, int told)
+static bool takes(const struct operation *operation)
+{
+	return operation->run == lock_acquire || operation->run == lock_repair;
+}
+
+/* It has the lock before and not afterwards. */
+static bool gives_up(const struct operation *operation)
+{
+	return operation->run == lock_close_held || operation->run == lock_release_twice ||
+	       (operation->run == lock_release && operation->arrange != lock_hold_twice);
+}
+
+static enum answer had_it(const struct scene *scene)
+{
+	const struct operation *operation = scene->operation;
+	const struct ledger *victim = scene->parties[VICTIM].ledger;
+	bool is_done = atomic_load(&victim->is_done);
+
+	if (!scene->is_dead[VICTIM])
+		return NO;
+	if (gives_up(operation))
+		return scene->step == 0 ? YES : is_done ? NO : MAYBE;
+	if (operation->is_exclusive)
+		return YES;
+	if (!takes(operation) || scene->step == 0 || scene->parties[SURVIVOR].ledger->holds)
+		return NO;
+	return is_done ? (victim->result >= 0 ? YES : NO) : MAYBE;
+}
+
+static enum answer is_due(const struct scene *scene, enum answer had)
 {
 	const struct ledger *victim = scene->parties[VICTIM].ledger;
-	bool reports = told == MP_OWNER_DIED || told == -ENOTRECOVERABLE;
+	bool is_alive = !scene->is_dead[VICTIM];
 
-	if (told != 0 && !reports)
+	if (scene->operation->run == lock_close_held ||
+	    (scene->other && scene->other->run == lock_close_held))
+		return YES;
+	if (lock_begins_with_a_death(scene))
+		return is_alive && takes(scene->operation) && victim->result >= 0 ? NO : YES;
+	return had == NO && scene->context->earlier != NO_EARLIER ? MAYBE : had;
+}
+
+static bool is_told_rightly(struct scene *scene, enum answer due, int told)
+{
+	if (told != 0 && told != (is_poisonable(scene) ? -ENOTRECOVERABLE : MP_OWNER_DIED))
 		return complain(scene, "acquire says %d", told);
-	if (scene->other)
-		return true; /* the other may have been told */
-	if (held_surely(scene, victim))
-		return reports || complain(scene, "a holder's death is not reported");
-	if (is_release(scene) && atomic_load(&victim->is_done))
-		return told == 0 || complain(scene, "a released lock reports a death");
+	if (due == YES && told == 0)
+		return complain(scene, "a holder's death is not reported");
+	if (due == NO && told != 0)
+		return complain(scene, "a death is reported, and nobody died with the lock");
 	return true;
 }
 
-static bool sleeper_has_it(struct scene *scene)
+/* SURVIVOR had the lock too, when VICTIM had died or (and gave it back) before it began. */
+static bool is_told_once(struct scene *scene, const struct known *known, int told)
+{
+	int before = scene->parties[SURVIVOR].ledger->result;
+	bool had_died = lock_begins_with_a_death(scene);
+	int least = known->is_due == YES, most = had_died + (known->had_it != NO);
+	int count = is_report(before) + is_report(told);
+
+	if (count < least)
+		return complain(scene, "a holder's death is not reported");
+	if (count > (most > least ? most : least))
+		return complain(scene, "%d deaths are reported, at most %d are due", count, most);
+	return known->had_it != NO || !had_died || is_report(before) ||
+	       complain(scene, "a death is reported to the wrong one");
+}
+
+static bool is_first_told_rightly(struct scene *scene, const struct known *known, int told)
+{
+	if (scene->other && takes(scene->other) && scene->parties[SURVIVOR].ledger->result >= 0)
+		return is_told_once(scene, known, told);
+	return is_told_rightly(scene, known->is_due, told);
+}
+
+/* The sleeper, not told in vain; then the next hears of nothing any more. */
+static bool sleeper_has_it(struct scene *scene, const struct known *known)
 {
 	if (!judge_sleeper_woke(scene))
 		return complain(scene, "who waits for the lock is not woken");
-	return scene->is_copy || is_right(scene, scene->parties[SLEEPER].ledger->result);
+	return scene->is_copy || is_told_rightly(scene, known->is_due,
+						 scene->parties[SLEEPER].ledger->result);
+}
+
+static bool is_next_told_rightly(struct scene *scene, int told)
+{
+	int before = scene->parties[SLEEPER].ledger->result;
+
+	return is_told_rightly(scene, before == -ENOTRECOVERABLE ? YES : NO, told);
 }
 
 static bool passes_laps(struct scene *scene, struct mp_lock *lock)
@@ -72,27 +151,53 @@ static bool passes_laps(struct scene *scene, struct mp_lock *lock)
 	return true;
 }
 
-bool lock_check(struct scene *scene)
+static bool is_survivors(struct scene *scene)
 {
 	struct mp_lock *lock = scene->parties[CHECKER].lock;
-	struct party *survivor = &scene->parties[SURVIVOR];
-	bool is_good = true;
-	int told;
+	uint64_t owner = lock_word_owner(load_acquire(&lock->shared->word));
 
+	return slot_client_of_who(lock->seg, owner) == scene->parties[SURVIVOR].client;
+}
+
+static void survivor_lets_go(struct scene *scene)
+{
+	struct party *survivor = &scene->parties[SURVIVOR];
+
+	if (scene->operation->run == lock_release_by_another && !is_survivors(scene))
+		survivor->ledger->holds = 0;
 	while (survivor->ledger->holds)
 		require(lock_release(scene, survivor) == 0);
-	if (scene->context->has_sleeper)
-		is_good = sleeper_has_it(scene);
-	told = mp_lock_acquire(lock, MP_NOW);
-	if (!scene->context->has_sleeper || scene->is_copy)
-		is_good &= is_right(scene, told);
-	else if (told != 0)
-		return complain(scene, "a death was reported twice, or to the wrong one");
+}
+
+/* What the next one is told, who asks without waiting. */
+static bool can_be_had(struct scene *scene, struct mp_lock *lock, int told)
+{
 	if (told == -ENOTRECOVERABLE && mp_lock_repair(lock) != MP_OWNER_DIED)
 		return complain(scene, "a poisoned lock cannot be repaired");
 	if (told < 0 && told != -ENOTRECOVERABLE)
 		return complain(scene, "it cannot be had: %d", told);
 	if (mp_lock_release(lock) != 0)
 		return complain(scene, "it cannot be released");
-	return passes_laps(scene, lock) && is_good;
+	if (mp_lock_is_locked(lock))
+		return complain(scene, "it is released and still locked");
+	return passes_laps(scene, lock);
+}
+
+bool lock_check(struct scene *scene)
+{
+	struct mp_lock *lock = scene->parties[CHECKER].lock;
+	struct known known = { .had_it = had_it(scene) };
+	bool is_good = true;
+	int told;
+
+	known.is_due = is_due(scene, known.had_it);
+	survivor_lets_go(scene);
+	if (scene->context->has_sleeper)
+		is_good = sleeper_has_it(scene, &known);
+	told = mp_lock_acquire(lock, MP_NOW);
+	if (scene->context->has_sleeper && !scene->is_copy)
+		is_good &= is_next_told_rightly(scene, told);
+	else
+		is_good &= is_first_told_rightly(scene, &known, told);
+	return can_be_had(scene, lock, told) && is_good;
 }

@@ -87,6 +87,22 @@ MUTANTS = [
            'raise_mark(&seg->header->clients_high, client + 1);',
            ';',
            'attach', 'snapshot'),
+    Mutant('recursion_of_the_dead_kept', 'lock.c',
+           'store_relaxed(&lock->shared->depth, 0); /* the dead one\'s recursion */',
+           ';',
+           'recursive lock acquire', 'snapshot'),
+    Mutant('recursion_of_the_dead_kept_by_repair', 'lock.c',
+           'store_relaxed(&lock->shared->depth, 0);',
+           ';',
+           'recursive lock repair', 'snapshot'),
+    Mutant('death_told_to_nobody', 'lock.c',
+           'if (!(word & LOCK_DIED))',
+           'if (true)',
+           'lock acquire', 'pair'),
+    Mutant('held_lock_closed_in_silence', 'lock_object.c',
+           'give_up(lock);',
+           ';',
+           'lock close', 'snapshot'),
 ]
 
 
