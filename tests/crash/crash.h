@@ -42,7 +42,7 @@ struct ledger {
 	atomic_int is_stopped; /* at its breakpoint, in pairs */
 	atomic_int may_go_on;
 	int result;
-	uint64_t adding; /* the message it puts, 0: none */
+	uint64_t adding; /* which messages it puts: bits */
 	bool is_taking;  /* the message in `buffer` may be gone */
 	bool is_leasing; /* and comes back when it dies */
 	unsigned holds;  /* how often it has the lock, besides by its operation */
@@ -95,6 +95,7 @@ struct family {
 	const struct context *contexts;
 	unsigned context_count;
 	void (*begin)(struct scene *scene); /* the object, opened by every party */
+	void (*look)(struct scene *scene);  /* by CHECKER, before recovery; or NULL */
 	bool (*check)(struct scene *scene); /* by CHECKER, after recovery; complains itself */
 	uint32_t pair_contexts;             /* in which two operations are paired */
 	bool victim_attaches;               /* VICTIM is no client before its operation */

@@ -7,6 +7,7 @@
 #include "crash.h"
 #include "queue_act.h"
 #include "queue_check.h"
+#include "queue_expect.h"
 #include "queue_message.h"
 #include "require.h"
 
@@ -30,8 +31,7 @@ static void queue_begin(struct scene *scene)
 static void fill_up_to(struct scene *scene, unsigned count)
 {
 	while (scene->initial < count)
-		require(put_number(scene->parties[CHECKER].queue, ++scene->initial,
-				   bytes_of(scene), MP_NOW) == 0);
+		require(put_number(scene, &scene->parties[CHECKER], ++scene->initial) == 0);
 }
 
 static void has_some(struct scene *scene)
@@ -41,12 +41,12 @@ static void has_some(struct scene *scene)
 
 static void has_wrapped(struct scene *scene)
 {
-	mp_queue *queue = scene->parties[CHECKER].queue;
+	struct party *party = &scene->parties[CHECKER];
 	struct message message;
 
 	for (unsigned i = 0; i < CAPACITY * 2 - 1; i++)
-		require(put_number(queue, i, bytes_of(scene), MP_NOW) == 0 &&
-			mp_queue_get(queue, &message, sizeof message, MP_NOW) > 0);
+		require(put_number(scene, party, i) == 0 &&
+			mp_queue_get(party->queue, &message, sizeof message, MP_NOW) >= 0);
 	fill_up_to(scene, 3);
 }
 
@@ -118,9 +118,9 @@ static const struct operation operations[] = {
 	  .arrange = act_claim_before },
 	{ ROW("ack of a block", SOME | WRAPPED | FULL, act_ack), .variant = BLOCK,
 	  .arrange = act_claim_before },
-	{ ROW("return", SOME | FULL, act_give_back), .variant = INLINE,
+	{ ROW("return", SOME | FULL, act_return), .variant = INLINE,
 	  .arrange = act_claim_before },
-	{ ROW("return of a block", SOME | FULL, act_give_back), .variant = BLOCK,
+	{ ROW("return of a block", SOME | FULL, act_return), .variant = BLOCK,
 	  .arrange = act_claim_before },
 	{ ROW("close input", EMPTY | SOME | GETTER_SLEEPS | STANDS | DIED, act_close_input),
 	  .variant = INLINE, .sleep = act_get_one, .closes = true },
@@ -142,6 +142,7 @@ const struct family queue_family = {
 	.contexts = contexts,
 	.context_count = sizeof contexts / sizeof *contexts,
 	.begin = queue_begin,
+	.look = queue_look,
 	.check = queue_check,
 	.pair_contexts = SOME | DIED_IN_THE_MIDDLE,
 };

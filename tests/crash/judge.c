@@ -126,6 +126,8 @@ bool judge_scene(struct scene *scene)
 
 	if (scene->operation->family->victim_attaches)
 		find_attaching(scene);
+	if (scene->operation->family->look)
+		scene->operation->family->look(scene);
 	for (enum role role = 0; role < ROLES; role++)
 		if (scene->is_dead[role])
 			declare_dead(scene, role);

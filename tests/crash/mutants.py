@@ -28,6 +28,11 @@ MUTANTS = [
            'if ((state != CELL_WRITING && state != CELL_READING) ||',
            'if (state != CELL_WRITING ||',
            'get', 'snapshot'),
+    Mutant('half_done_ack_counts_as_done', 'queue_object.c',
+           'enum lease_state next = LEASE_RETURNED;',
+           'enum lease_state next = block_word_state(arena_word_of(ring->seg, block)) == BLOCK_HELD '
+           '? LEASE_FREE : LEASE_RETURNED;',
+           'ack of a block', 'snapshot'),
     Mutant('lease_without_a_new_version', 'queue_lease.c',
            'uint64_t mine = lease_word(lease_word_seq(word) + 1, client, LEASE_CLAIMING);',
            'uint64_t mine = lease_word(lease_word_seq(word), client, LEASE_CLAIMING);',

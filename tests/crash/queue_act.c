@@ -8,6 +8,10 @@
 #include "recover.h"
 #include "require.h"
 
+#include <errno.h>
+
+#define SHORT MP_USEC(300)
+
 static uint64_t number_of(const struct scene *scene, const struct party *party)
 {
 	return BY_VICTIM + (uint64_t)(party - scene->parties);
@@ -15,24 +19,57 @@ static uint64_t number_of(const struct scene *scene, const struct party *party)
 
 void act_write_before(struct scene *scene, struct party *party)
 {
-	struct message *message = (void *)party->message;
+	uint64_t number = number_of(scene, party);
 
-	make_message(message, number_of(scene, party), bytes_of(scene));
+	make_message((void *)party->message, number, bytes_of(scene, number));
+}
+
+static int put(struct scene *scene, struct party *party, int64_t timeout)
+{
+	uint64_t number = number_of(scene, party);
+
+	party->ledger->adding = UINT64_C(1) << number;
+	return mp_queue_put(party->queue, party->message, bytes_of(scene, number), timeout);
 }
 
 int act_put(struct scene *scene, struct party *party)
 {
-	party->ledger->adding = number_of(scene, party);
-	return mp_queue_put(party->queue, party->message, bytes_of(scene), scene->timeout);
+	return put(scene, party, scene->timeout);
+}
+
+int act_put_in_time(struct scene *scene, struct party *party)
+{
+	return put(scene, party, SHORT);
+}
+
+static int get(struct scene *scene, struct party *party, int64_t timeout)
+{
+	struct mp_message_info info;
+
+	if (scene->operation->variant == NOTHING) /* it cannot tell which it is */
+		make_message((void *)party->ledger->buffer, number_of_nothing(scene), 8);
+	party->ledger->is_taking = true;
+	return mp_queue_get_info(party->queue, party->ledger->buffer, BUFFER_BYTES, timeout, &info);
 }
 
 int act_get(struct scene *scene, struct party *party)
 {
-	struct mp_message_info info;
+	return get(scene, party, scene->timeout);
+}
 
-	party->ledger->is_taking = true;
-	return mp_queue_get_info(party->queue, party->ledger->buffer, BUFFER_BYTES, scene->timeout,
-				 &info);
+int act_get_in_time(struct scene *scene, struct party *party)
+{
+	return get(scene, party, SHORT);
+}
+
+/* It stays where it is, and is told how large it is. */
+int act_get_too_small(struct scene *scene, struct party *party)
+{
+	struct mp_message_info info = { .len = 0 };
+	int result = mp_queue_get_info(party->queue, party->ledger->buffer, 1, scene->timeout,
+				       &info);
+
+	return result == -EMSGSIZE && info.len != bytes_of(scene, 1) ? 1 : result;
 }
 
 int act_reserve(struct scene *scene, struct party *party)
@@ -52,15 +89,21 @@ void act_reserve_before(struct scene *scene, struct party *party)
 	make_message(party->slot.data, number_of(scene, party), BLOCK);
 }
 
+void act_reserve_and_close_before(struct scene *scene, struct party *party)
+{
+	act_reserve_before(scene, party);
+	require(mp_queue_close_input(party->queue) == 0);
+}
+
 int act_commit(struct scene *scene, struct party *party)
 {
-	party->ledger->adding = number_of(scene, party);
+	party->ledger->adding = UINT64_C(1) << number_of(scene, party);
 	return mp_queue_commit(party->queue, &party->slot);
 }
 
-int act_claim(struct scene *scene, struct party *party)
+static int claim(struct party *party, int64_t timeout)
 {
-	int result = mp_queue_claim(party->queue, scene->timeout, &party->slot);
+	int result = mp_queue_claim(party->queue, timeout, &party->slot);
 
 	if (result < 0)
 		return result;
@@ -69,12 +112,21 @@ int act_claim(struct scene *scene, struct party *party)
 	return result;
 }
 
+int act_claim(struct scene *scene, struct party *party)
+{
+	return claim(party, scene->timeout);
+}
+
+int act_claim_in_time(struct scene *scene, struct party *party)
+{
+	(void)scene;
+	return claim(party, SHORT);
+}
+
 void act_claim_before(struct scene *scene, struct party *party)
 {
 	(void)scene;
-	require(mp_queue_claim(party->queue, MP_NOW, &party->slot) == 0);
-	memcpy(party->ledger->buffer, party->slot.data, party->slot.len);
-	party->ledger->is_leasing = true;
+	require(claim(party, MP_NOW) == 0);
 }
 
 int act_ack(struct scene *scene, struct party *party)
@@ -84,7 +136,7 @@ int act_ack(struct scene *scene, struct party *party)
 	return mp_queue_ack(party->queue, &party->slot);
 }
 
-int act_give_back(struct scene *scene, struct party *party)
+int act_return(struct scene *scene, struct party *party)
 {
 	(void)scene;
 	return mp_queue_return(party->queue, &party->slot);
@@ -137,4 +189,23 @@ void act_put_one(struct scene *scene, struct party *party)
 void act_get_one(struct scene *scene, struct party *party)
 {
 	party->ledger->result = act_get(scene, party);
+}
+
+/* For two who wait. */
+void act_put_two(struct scene *scene, struct party *party)
+{
+	act_put_one(scene, party);
+	party->ledger->adding |= UINT64_C(1) << BY_SECOND;
+	require(put_number(scene, party, BY_SECOND) == 0);
+}
+
+void act_get_two(struct scene *scene, struct party *party)
+{
+	struct ledger *second = scene->parties[CHECKER].ledger;
+
+	act_get_one(scene, party);
+	second->is_taking = true;
+	second->result = mp_queue_get(party->queue, second->buffer, BUFFER_BYTES, MP_NOW);
+	require(second->result >= 0);
+	atomic_store(&second->is_done, 1);
 }

@@ -10,15 +10,20 @@
 
 void act_write_before(struct scene *scene, struct party *party);
 int act_put(struct scene *scene, struct party *party);
+int act_put_in_time(struct scene *scene, struct party *party);
 int act_get(struct scene *scene, struct party *party);
+int act_get_in_time(struct scene *scene, struct party *party);
+int act_get_too_small(struct scene *scene, struct party *party);
 int act_reserve(struct scene *scene, struct party *party);
 int act_abandon(struct scene *scene, struct party *party);
 void act_reserve_before(struct scene *scene, struct party *party);
+void act_reserve_and_close_before(struct scene *scene, struct party *party);
 int act_commit(struct scene *scene, struct party *party);
 int act_claim(struct scene *scene, struct party *party);
+int act_claim_in_time(struct scene *scene, struct party *party);
 void act_claim_before(struct scene *scene, struct party *party);
 int act_ack(struct scene *scene, struct party *party);
-int act_give_back(struct scene *scene, struct party *party);
+int act_return(struct scene *scene, struct party *party);
 int act_close_input(struct scene *scene, struct party *party);
 int act_recover(struct scene *scene, struct party *party);
 void act_settle_claim(struct scene *scene, struct party *party);
@@ -26,5 +31,7 @@ void act_settle_reserve(struct scene *scene, struct party *party);
 void act_settle_commit(struct scene *scene, struct party *party);
 void act_put_one(struct scene *scene, struct party *party);
 void act_get_one(struct scene *scene, struct party *party);
+void act_put_two(struct scene *scene, struct party *party);
+void act_get_two(struct scene *scene, struct party *party);
 
 #endif

@@ -4,57 +4,74 @@
  *
  * After every death: a message that was acknowledged is there once, or was taken whole by somebody;
  * one whose put had not returned is whole or absent; what a dead one held comes back flagged; the
- * rest is in order; the queue takes and gives three laps at full capacity; nothing leaks.
+ * rest is in order; the queue takes and gives three laps at full capacity; nothing leaks. Where one
+ * alone has died, what it left tells for each message which of the two it must be.
  */
 #include "queue_check.h"
 
 #include "arena.h"
 #include "judge.h"
 #include "queue_act.h"
+#include "queue_expect.h"
 #include "queue_internal.h"
+#include "queue_keep.h"
+#include "queue_laps.h"
 #include "queue_message.h"
 #include "require.h"
 
-#define LAPS 3
+#include <errno.h>
 
 struct found {
 	unsigned times[NUMBERS_MAX];
 	bool is_flagged[NUMBERS_MAX];
-	uint64_t last; /* unflagged, of the initial ones */
+	uint64_t last; /* unflagged: its rank */
+	int end;       /* what the last get said */
 };
+
+/* --- what is there --- */
+
+/* The initial ones were put one after the other, then EARLIER came, then the rest. */
+static uint64_t rank_of(const struct scene *scene, uint64_t number)
+{
+	if (number <= scene->initial)
+		return number;
+	return number == BY_VICTIM + EARLIER ? scene->initial + 1 : scene->initial + 2;
+}
 
 static bool note_found(struct scene *scene, struct found *found, const struct message *message,
 		       int len, unsigned flags)
 {
-	uint64_t number = message->number;
+	uint64_t number = len == 0 ? number_of_nothing(scene) : message->number;
 
-	if (number >= NUMBERS_MAX || (len != INLINE && len != BLOCK) ||
+	if (number >= NUMBERS_MAX || (size_t)len != bytes_of(scene, number) ||
 	    !is_whole(message, (size_t)len))
 		return complain(scene, "a message of %d bytes is not whole", len);
 	found->is_flagged[number] = flags & MP_REDELIVERED;
 	if (found->times[number]++)
 		return complain(scene, "message %d is there twice", (int)number);
-	if (flags & MP_REDELIVERED || number > scene->initial)
+	if (flags & MP_REDELIVERED)
 		return true;
-	if (number < found->last)
+	if (rank_of(scene, number) < found->last)
 		return complain(scene, "message %d is out of order", (int)number);
-	found->last = number;
+	found->last = rank_of(scene, number);
 	return true;
 }
 
-static bool drain(struct scene *scene, struct found *found, int *ret_end)
+static bool drain(struct scene *scene, struct found *found)
 {
 	mp_queue *queue = scene->parties[CHECKER].queue;
 	struct mp_message_info info;
-	struct message message;
+	struct message message = { .number = NUMBERS_MAX };
 	bool is_good = true;
 	int len;
 
 	while ((len = mp_queue_get_info(queue, &message, sizeof message, MP_NOW, &info)) >= 0)
 		is_good &= note_found(scene, found, &message, len, info.flags);
-	*ret_end = len;
+	found->end = len;
 	return is_good;
 }
+
+/* --- each message --- */
 
 /* How many parties have it in their hands, and may one that died have had it? */
 static void count_taken(struct scene *scene, uint64_t number, unsigned *ret_surely,
@@ -66,7 +83,7 @@ static void count_taken(struct scene *scene, uint64_t number, unsigned *ret_sure
 		const struct message *message = (const void *)ledger->buffer;
 
 		if (!ledger->is_taking || message->number != number ||
-		    !is_whole(message, bytes_of(scene)))
+		    !is_whole(message, bytes_of(scene, number)))
 			continue;
 		*ret_perhaps += 1;
 		*ret_surely += atomic_load(&ledger->is_done) && ledger->result >= 0;
@@ -80,7 +97,7 @@ static void find_put(struct scene *scene, uint64_t number, bool *ret_is_put, boo
 	for (enum role role = 0; role < ROLES; role++) {
 		const struct ledger *ledger = &scene->ledgers[role];
 
-		if (ledger->adding != number || number == 0)
+		if (!(ledger->adding >> number & 1))
 			continue;
 		*ret_is_begun = true;
 		*ret_is_put = atomic_load(&ledger->is_done) && ledger->result >= 0;
@@ -106,6 +123,23 @@ static bool check_number(struct scene *scene, const struct found *found, uint64_
 	return true;
 }
 
+/* What was there is there, what was gone is gone, and who had it in between is told. */
+static bool check_fate(struct scene *scene, const struct found *found, uint64_t number)
+{
+	enum fate fate = queue_fate(number);
+
+	if (!queue_expects_exactly(scene) || number == BY_PROBE)
+		return true;
+	if (!found->times[number] && fate != FATE_ABSENT)
+		return complain(scene, "message %d was there, and does not come", (int)number);
+	if (found->times[number] && fate == FATE_ABSENT)
+		return complain(scene, "message %d was gone, and comes", (int)number);
+	if (found->times[number] && found->is_flagged[number] != (fate == FATE_FLAGGED))
+		return complain(scene, "message %d comes %sflagged", (int)number,
+				fate == FATE_FLAGGED ? "un" : "");
+	return true;
+}
+
 /* What the victim had leased and not done is there again and says so. */
 static bool check_lease(struct scene *scene, const struct found *found)
 {
@@ -114,39 +148,66 @@ static bool check_lease(struct scene *scene, const struct found *found)
 
 	if (!victim->is_leasing || victim->is_taking)
 		return true;
-	if (scene->other || found->is_flagged[message->number])
+	if (scene->other || scene->context->has_sleeper || found->is_flagged[message->number])
 		return true;
 	return complain(scene, "leased message %d came back unflagged", (int)message->number);
 }
 
-static bool check_messages(struct scene *scene, int *ret_end)
+static bool check_messages(struct scene *scene, const struct found *found)
 {
-	struct found found = { .last = 0 };
-	bool is_good = drain(scene, &found, ret_end);
+	bool is_good = queue_has_no_double(scene);
 
 	for (uint64_t number = 0; number < NUMBERS_MAX && is_good; number++)
-		is_good = check_number(scene, &found, number);
-	return is_good && check_lease(scene, &found);
+		is_good = check_number(scene, found, number) && check_fate(scene, found, number);
+	return is_good && check_lease(scene, found);
 }
 
-static bool passes_lap(struct scene *scene, mp_queue *queue, unsigned lap)
+/* --- the sleeper --- */
+
+static bool is_closed(mp_queue *queue)
 {
-	size_t bytes = bytes_of(scene);
-	struct message message;
-
-	for (unsigned i = 0; i < CAPACITY; i++)
-		if (put_number(queue, i, bytes, MP_NOW) != 0)
-			return complain(scene, "lap %u: only %u of %d fit", lap, i, CAPACITY);
-	if (put_number(queue, 0, bytes, MP_NOW) != -EAGAIN || !mp_queue_is_full(queue))
-		return complain(scene, "lap %u: more than %d fit", lap, CAPACITY);
-	for (unsigned i = 0; i < CAPACITY; i++)
-		if (mp_queue_get(queue, &message, sizeof message, MP_NOW) != (int)bytes ||
-		    message.number != i || !is_whole(&message, bytes))
-			return complain(scene, "lap %u: message %u does not come back", lap, i);
-	if (!mp_queue_is_empty(queue))
-		return complain(scene, "lap %u: not empty afterwards", lap);
-	return true;
+	return load_seqcst(&queue->ring.shared->closed);
 }
+
+static bool is_getter_asleep(const struct scene *scene)
+{
+	return scene->operation->sleep == act_get_one;
+}
+
+/* If it could go on, it does. */
+static bool is_sleeper_served(struct scene *scene)
+{
+	mp_queue *queue = scene->parties[CHECKER].queue;
+	bool is_ready = is_getter_asleep(scene) ? mp_queue_size(queue) > 0
+						: !mp_queue_is_full(queue);
+
+	return !(is_ready || is_closed(queue)) || judge_sleeper_woke(scene) ||
+	       complain(scene, "a sleeper is not woken though it could go on");
+}
+
+static bool has_sleeper_left(const struct scene *scene)
+{
+	return !scene->context->has_sleeper || scene->is_copy ||
+	       atomic_load(&scene->parties[SLEEPER].ledger->is_done);
+}
+
+/* The queue was drained: a getter is given one more, a putter can put. */
+static bool serve_sleeper(struct scene *scene, struct found *found)
+{
+	struct party *checker = &scene->parties[CHECKER];
+
+	if (has_sleeper_left(scene))
+		return true;
+	if (is_getter_asleep(scene)) {
+		checker->ledger->adding |= UINT64_C(1) << BY_PROBE;
+		checker->ledger->result = put_number(scene, checker, BY_PROBE);
+		atomic_store(&checker->ledger->is_done, 1);
+	}
+	return (judge_sleeper_woke(scene) || complain(scene, "a sleeper sleeps on")) &&
+	       drain(scene, found);
+}
+
+/* --- the queue --- */
 
 static uint64_t lease_chunks(const struct ring *ring)
 {
@@ -160,8 +221,8 @@ static uint64_t lease_chunks(const struct ring *ring)
 /* A sleeping putter of a block has it in its hands. */
 static bool is_sleeper_holding(const struct scene *scene)
 {
-	return scene->context->has_sleeper && scene->operation->sleep == act_put_one &&
-	       bytes_of(scene) > INLINE_BYTES &&
+	return scene->context->has_sleeper && !is_getter_asleep(scene) &&
+	       bytes_of(scene, BY_VICTIM) > INLINE_BYTES &&
 	       !atomic_load(&scene->parties[SLEEPER].ledger->is_done);
 }
 
@@ -183,51 +244,34 @@ static bool leaks_nothing(struct scene *scene)
 	return true;
 }
 
-static bool is_closed(mp_queue *queue)
-{
-	return load_seqcst(&queue->ring.shared->closed);
-}
-
-/* The sleeper has what it waits for, or goes on as soon as there is some. */
-static bool check_sleeper(struct scene *scene)
+static bool says_that_it_is_closed(struct scene *scene, const struct found *found)
 {
 	struct party *checker = &scene->parties[CHECKER];
-	bool is_getter = scene->operation->sleep == act_get_one;
-	bool is_ready = is_getter ? mp_queue_size(checker->queue) > 0 || is_closed(checker->queue)
-				  : !mp_queue_is_full(checker->queue);
+	struct mp_slot slot;
 
-	if (is_ready && !judge_sleeper_woke(scene))
-		return complain(scene, "a sleeper is not woken though it could go on");
-	if (scene->is_copy || atomic_load(&scene->parties[SLEEPER].ledger->is_done))
-		return true;
-	if (is_getter) {
-		checker->ledger->adding = BY_PROBE;
-		checker->ledger->result = put_number(checker->queue, BY_PROBE, bytes_of(scene),
-						     MP_NOW);
-		atomic_store(&checker->ledger->is_done, 1);
-	} else {
-		checker->ledger->result = act_get(scene, checker);
-		atomic_store(&checker->ledger->is_done, 1);
-	}
-	return judge_sleeper_woke(scene) || complain(scene, "a sleeper sleeps on");
+	return (found->end == -EPIPE && put_number(scene, checker, 1) == -EPIPE &&
+		mp_queue_reserve(checker->queue, BLOCK, MP_NOW, &slot) == -EPIPE &&
+		mp_queue_claim(checker->queue, MP_NOW, &slot) == -EPIPE) ||
+	       complain(scene, "a closed queue says %d", found->end);
 }
 
-static bool check_closed(struct scene *scene, int end)
-{
-	mp_queue *queue = scene->parties[CHECKER].queue;
-
-	return (end == -EPIPE && put_number(queue, 1, INLINE, MP_NOW) == -EPIPE) ||
-	       complain(scene, "a closed queue says %d", end);
-}
-
-/* Whoever was told that it is closed was told the truth. */
+/* Whoever was told that it is closed was told the truth, and it stays so. */
 static bool is_closed_as_told(struct scene *scene)
 {
 	const struct ledger *victim = &scene->ledgers[VICTIM];
+	bool is_told = scene->operation->closes && atomic_load(&victim->is_done);
 
-	return !scene->operation->closes || !atomic_load(&victim->is_done) ||
-	       is_closed(scene->parties[CHECKER].queue) ||
+	return !(is_told || queue_was_closed()) || is_closed(scene->parties[CHECKER].queue) ||
 	       complain(scene, "a closed queue is not closed");
+}
+
+static bool is_usable(struct scene *scene, const struct found *found)
+{
+	if (is_closed(scene->parties[CHECKER].queue))
+		return says_that_it_is_closed(scene, found);
+	if (found->end != -EAGAIN)
+		return complain(scene, "draining it ends with %d", found->end);
+	return passes_laps(scene);
 }
 
 /* What the survivor arranged and never came to do. */
@@ -242,19 +286,13 @@ static void settle_survivor(struct scene *scene)
 
 bool queue_check(struct scene *scene)
 {
-	mp_queue *queue = scene->parties[CHECKER].queue;
-	bool is_good = true;
-	int end;
+	struct found found = { .last = 0 };
+	bool is_good;
 
 	settle_survivor(scene);
-	if (scene->context->has_sleeper)
-		is_good = check_sleeper(scene);
-	is_good &= check_messages(scene, &end) && is_closed_as_told(scene);
-	if (is_closed(queue))
-		is_good &= check_closed(scene, end);
-	else if (end != -EAGAIN)
-		return complain(scene, "draining it ends with %d", end);
-	for (unsigned lap = 0; lap < LAPS && is_good && end == -EAGAIN; lap++)
-		is_good = passes_lap(scene, queue, lap);
-	return is_good && leaks_nothing(scene);
+	is_good = !scene->context->has_sleeper || is_sleeper_served(scene);
+	is_good &= drain(scene, &found) && serve_sleeper(scene, &found) &&
+		   check_messages(scene, &found);
+	is_good &= is_closed_as_told(scene) && end_keeping(scene);
+	return is_good && is_usable(scene, &found) && leaks_nothing(scene);
 }

@@ -10,10 +10,11 @@
 
 #define INLINE 24
 #define BLOCK 200
+#define NOTHING UINT32_MAX /* as a variant: the message in question has no bytes */
 #define NUMBERS_MAX 32
 
 /* Numbers of messages: 1..initial were there, then by who puts them. */
-enum { BY_VICTIM = 16, BY_PROBE = 24 };
+enum { BY_VICTIM = 16, BY_PROBE = 24, BY_SECOND = 25 };
 
 struct message {
 	uint64_t number;
@@ -22,8 +23,10 @@ struct message {
 
 void make_message(struct message *message, uint64_t number, size_t bytes);
 bool is_whole(const void *data, size_t bytes);
-/* Of the messages of this scene. */
-size_t bytes_of(const struct scene *scene);
-int put_number(mp_queue *queue, uint64_t number, size_t bytes, int64_t timeout);
+/* How long that message of this scene is. */
+size_t bytes_of(const struct scene *scene, uint64_t number);
+/* Which one has no bytes, where one has none: it cannot tell itself. */
+uint64_t number_of_nothing(const struct scene *scene);
+int put_number(const struct scene *scene, struct party *party, uint64_t number);
 
 #endif
