@@ -4,8 +4,8 @@
  */
 #include "judge.h"
 
-#include "arena.h"
 #include "clock.h"
+#include "leaks.h"
 #include "recover.h"
 #include "slot.h"
 
@@ -90,38 +90,8 @@ static void declare_dead(struct scene *scene, enum role role)
 		recover_client(scene->parties[CHECKER].seg, party->client, party->generation);
 }
 
-static bool is_gone(struct scene *scene, enum role role)
-{
-	struct party *party = &scene->parties[role];
-	struct seg *seg = scene->parties[CHECKER].seg;
-	uint64_t word = slot_client_word(seg, party->client);
-	uint32_t thread = thread_of(seg, party->client);
-
-	if (!party->client)
-		return true;
-	if (client_word_generation(word) == party->generation &&
-	    client_word_state(word) != SLOT_FREE)
-		return complain(scene, "the client slot of the dead is still in use");
-	if (client_word_state(word) == SLOT_FREE && thread != SLOT_NONE)
-		return complain(scene, "thread slot %u of the dead is still in use", thread);
-	return true;
-}
-
-static bool is_guard_free(struct scene *scene, struct shm_guard *guard, const char *name)
-{
-	return load_relaxed(&guard->owner) == 0 || complain(scene, "the %s guard is held", name);
-}
-
-static bool is_arena_whole(struct scene *scene)
-{
-	struct seg *seg = scene->parties[CHECKER].seg;
-
-	return arena_check(seg) == 0 || complain(scene, "the arena is not whole");
-}
-
 bool judge_scene(struct scene *scene)
 {
-	struct seg *seg = scene->parties[CHECKER].seg;
 	bool is_good;
 
 	if (scene->operation->family->victim_attaches)
@@ -131,10 +101,7 @@ bool judge_scene(struct scene *scene)
 	for (enum role role = 0; role < ROLES; role++)
 		if (scene->is_dead[role])
 			declare_dead(scene, role);
-	is_good = scene->operation->family->check(scene);
-	for (enum role role = 0; role < ROLES; role++)
-		is_good &= !scene->is_dead[role] || is_gone(scene, role);
-	is_good &= is_guard_free(scene, &seg->header->directory_guard, "directory");
-	is_good &= is_guard_free(scene, &seg->header->arena_guard, "arena");
-	return is_arena_whole(scene) && is_good;
+	is_good = leaks_none_of_the_dead(scene);
+	is_good &= scene->operation->family->check(scene);
+	return leaks_none_afterwards(scene) && is_good;
 }
