@@ -242,7 +242,7 @@ static bool is_waiting(struct scene *scene, uint32_t thread, uint64_t record)
 	return false;
 }
 
-/* Its record is there before the bit and until after it: no record and a bit, twice, is a breach. */
+/* Its record is there before the bit and until after it: a bit without a record is a breach. */
 static bool is_bit_right(struct scene *scene, atom64 *leaf, uint32_t thread, uint64_t record)
 {
 	struct timespec nap = { .tv_nsec = 100000 };

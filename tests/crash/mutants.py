@@ -108,6 +108,27 @@ MUTANTS = [
            'give_up(lock);',
            ';',
            'lock close', 'snapshot'),
+    Mutant('cached_blocks_of_the_dead_kept', 'arena_sweep.c',
+           'if (!block_word_is_of(word, sweep->client))',
+           'if (block_word_state(word) != BLOCK_HELD || '
+           'block_word_client(word) != sweep->client)',
+           'alloc', 'snapshot'),
+    Mutant('wait_bits_of_the_dead_kept', 'recover.c',
+           'for_each_thread(&sweep, leave_wait_sets);',
+           ';',
+           'lock acquire', 'snapshot'),
+    Mutant('newcomer_holds_what_the_dead_did', 'slot.c',
+           'store_relaxed(&touched[i], 0);',
+           ';',
+           'put', 'snapshot'),
+    Mutant('intent_of_the_dead_left_to_a_newcomer', 'slot.c',
+           'store_relaxed(&slot->intent.kind, INTENT_NONE);',
+           ';',
+           'queue open', 'snapshot'),
+    Mutant('threads_not_counted_anew', 'recover.c',
+           'recount_asleep(seg);',
+           ';',
+           'lock acquire', 'snapshot'),
 ]
 
 
