@@ -114,19 +114,27 @@ static bool is_first_told_rightly(struct scene *scene, const struct known *known
 	return is_told_rightly(scene, known->is_due, told);
 }
 
-/* The sleeper, not told in vain; then the next hears of nothing any more. */
+/* Who takes the lock may find that the sleeper, who looks again now and then, came before. */
+static bool sleeper_came_first(const struct scene *scene)
+{
+	return takes(scene->operation) && scene->parties[SLEEPER].ledger->result == 0;
+}
+
 static bool sleeper_has_it(struct scene *scene, const struct known *known)
 {
 	if (!judge_sleeper_woke(scene))
 		return complain(scene, "who waits for the lock is not woken");
-	return scene->is_copy || is_told_rightly(scene, known->is_due,
-						 scene->parties[SLEEPER].ledger->result);
+	return scene->is_copy || sleeper_came_first(scene) ||
+	       is_told_rightly(scene, known->is_due, scene->parties[SLEEPER].ledger->result);
 }
 
-static bool is_next_told_rightly(struct scene *scene, int told)
+/* The sleeper has had it: the next hears of nothing any more. */
+static bool is_next_told_rightly(struct scene *scene, const struct known *known, int told)
 {
 	int before = scene->parties[SLEEPER].ledger->result;
 
+	if (sleeper_came_first(scene))
+		return is_told_rightly(scene, known->is_due, told);
 	return is_told_rightly(scene, before == -ENOTRECOVERABLE ? YES : NO, told);
 }
 
@@ -196,7 +204,7 @@ bool lock_check(struct scene *scene)
 		is_good = sleeper_has_it(scene, &known);
 	told = mp_lock_acquire(lock, MP_NOW);
 	if (scene->context->has_sleeper && !scene->is_copy)
-		is_good &= is_next_told_rightly(scene, told);
+		is_good &= is_next_told_rightly(scene, &known, told);
 	else
 		is_good &= is_first_told_rightly(scene, &known, told);
 	return can_be_had(scene, lock, told) && is_good;
