@@ -11,6 +11,7 @@
  *             in the kernel. EARLIER stands, or died unswept, in the middle of an operation.
  *   modes     snapshot  after each instruction that changed the segment a copy of it is judged
  *             kill      SIGKILL at each recorded instruction, in the segment itself
+ *             live      VICTIM runs to its end, nobody dies, nothing is recovered
  *             pair      VICTIM stopped at i, SURVIVOR stopped at j, VICTIM killed, recovered, then
  *                       SURVIVOR goes on
  *
@@ -77,6 +78,8 @@ struct operation {
 	const char *rival; /* what EARLIER does; NULL: the same */
 	bool closes;       /* nothing can be put afterwards */
 	bool is_exclusive; /* only one party can have arranged it */
+	bool recovers;     /* EARLIER, wholly */
+	bool leaves;       /* it is no client afterwards */
 };
 
 struct context {
@@ -97,6 +100,8 @@ struct family {
 	void (*begin)(struct scene *scene); /* the object, opened by every party */
 	void (*look)(struct scene *scene);  /* by CHECKER, before recovery; or NULL */
 	bool (*check)(struct scene *scene); /* by CHECKER, after recovery; complains itself */
+	/* Of a party whose operation returned, whatever happened to others; complains itself. */
+	bool (*may_say)(struct scene *scene, enum role role, int result);
 	uint32_t pair_contexts;             /* in which two operations are paired */
 	bool victim_attaches;               /* VICTIM is no client before its operation */
 };
@@ -119,7 +124,9 @@ struct scene {
 	uint64_t id;           /* of the object, where a family wants it */
 	uint64_t initial;      /* messages 1..initial are in the queue */
 	const struct operation *other; /* SURVIVOR's, in a pair */
-	bool is_dead[ROLES];           /* to be recovered; VICTIM always */
+	bool is_dead[ROLES];           /* to be recovered; VICTIM, unless */
+	bool is_alive;                 /* it has ended its operation and settled */
+	bool is_swept[ROLES];          /* dead or gone, and nothing is left to recover */
 	const char *at;                /* for complaints */
 	unsigned step, other_step;
 };

@@ -147,15 +147,18 @@ static const struct operation operations[] = {
 
 /* --- what must hold --- */
 
-/* A dead one's block may be LINKED: it belongs to what refers to it. */
+/* A dead one's block may be LINKED: it belongs to what refers to it. A living one has it. */
 static bool is_accounted_for(struct scene *scene)
 {
 	struct arena_usage usage;
-	bool may_link = scene->operation->run == link_it || scene->operation->run == unlink_it;
+	bool is_linking = scene->operation->run == link_it;
+	bool may_link = is_linking || (scene->operation->run == unlink_it && !scene->is_alive);
+	bool may_hold = scene->other ||
+			(scene->is_alive && scene->operation->arrange && !is_linking);
 	uint64_t most = scene->base_linked + may_link;
 
 	arena_measure(scene->parties[CHECKER].seg, &usage);
-	if (usage.blocks_held > (scene->other ? 1 : 0)) /* what a survivor arranged */
+	if (usage.blocks_held > may_hold) /* what a survivor arranged, or the victim has */
 		return complain(scene, "%d blocks are held by nobody", (int)usage.blocks_held);
 	if (usage.blocks_linked < scene->base_linked || usage.blocks_linked > most + !!scene->other)
 		return complain(scene, "%d blocks are in use, not %d", (int)usage.blocks_linked,

@@ -73,9 +73,9 @@ static void be_attached(struct scene *scene, struct party *party)
 static const struct operation operations[] = {
 	{ .name = "attach", .family = &attach_family, .contexts = IDLE, .run = attach },
 	{ .name = "detach", .family = &attach_family, .contexts = IDLE, .arrange = be_attached,
-	  .run = detach },
+	  .run = detach, .leaves = true },
 	{ .name = "detach", .family = &attach_family, .contexts = HOLDING, .variant = 1,
-	  .arrange = be_attached, .run = detach },
+	  .arrange = be_attached, .run = detach, .leaves = true },
 };
 
 /* --- what must hold --- */
@@ -84,6 +84,8 @@ static bool all_slots_can_be_had(struct scene *scene)
 {
 	struct seg *seg = scene->parties[CHECKER].seg;
 	uint32_t client, generation, had = 0, in_use = ROLES - 1;
+
+	in_use += scene->is_alive && scene->operation->run == attach;
 
 	while (slot_claim_client(seg, 0, "probe", SLOT_NONE, &client, &generation) == 0)
 		had++;

@@ -33,9 +33,13 @@ static int open_queue(struct party *party, uint32_t flags)
 	return mp_queue_open(&party->handle, "object", &opts, &party->queue);
 }
 
+/* Of VICTIM, who may open it once more. */
+static mp_queue *first;
+
 static void exists(struct scene *scene)
 {
 	require(open_queue(&scene->parties[VICTIM], 0) == 0);
+	first = scene->parties[VICTIM].queue;
 	scene->id = mp_queue_id(scene->parties[VICTIM].queue);
 }
 
@@ -211,6 +215,8 @@ static bool object_check(struct scene *scene)
 		return complain(scene, "it was unlinked and is there");
 	if (scene->other)
 		unlink_others(scene);
+	if (scene->is_alive && first && scene->operation->run != close_it)
+		first = mp_queue_close(first);
 	return leaves_nothing(scene);
 }
 

@@ -95,7 +95,8 @@ static const struct context contexts[] = {
 #define TAKES(text, where, does, bytes)                                                            \
 	{ ROW(text, where, does), .variant = bytes, .unblock = act_put_one, .sleep = act_put_one }
 #define RECOVERS(text, what, bytes)                                                                \
-	{ ROW("recovery of a " text, DIED, act_recover), .variant = bytes, .rival = what }
+	{ ROW("recovery of a " text, DIED, act_recover), .variant = bytes, .rival = what,  \
+	  .recovers = true }
 
 static const struct operation operations[] = {
 	ADDS("put", EMPTY | FULL | GETTER_SLEEPS | USUAL, INLINE),

@@ -44,14 +44,13 @@ static uint32_t thread_of(struct seg *seg, uint32_t client)
 	return SLOT_NONE;
 }
 
-uint32_t judge_bell(struct scene *scene)
+uint32_t judge_bell(struct scene *scene, enum role role)
 {
 	struct seg *seg = scene->parties[CHECKER].seg;
 
-	return load_seqcst(&seg->threads[thread_of(seg, scene->parties[SLEEPER].client)].bell);
+	return load_seqcst(&seg->threads[thread_of(seg, scene->parties[role].client)].bell);
 }
 
-/* The lowest bit says asleep, the rest counts rings. */
 bool judge_sleeper_woke(struct scene *scene)
 {
 	atomic_int *is_done = &scene->parties[SLEEPER].ledger->is_done;
@@ -59,7 +58,9 @@ bool judge_sleeper_woke(struct scene *scene)
 	struct timespec nap = { .tv_nsec = 30000 };
 
 	if (scene->is_copy)
-		return judge_bell(scene) >> 1 != scene->sleeper_bell >> 1;
+		return judge_bell(scene, SLEEPER) >> 1 != scene->sleeper_bell >> 1;
+	if (judge_bell(scene, SLEEPER) == scene->sleeper_bell && !atomic_load(is_done))
+		return false;
 	while (!atomic_load(is_done) && clock_now_ns() < until)
 		nanosleep(&nap, NULL);
 	return atomic_load(is_done);
@@ -90,6 +91,15 @@ static void declare_dead(struct scene *scene, enum role role)
 		recover_client(scene->parties[CHECKER].seg, party->client, party->generation);
 }
 
+static bool says_what_it_may(struct scene *scene, enum role role)
+{
+	const struct ledger *ledger = scene->parties[role].ledger;
+	const struct family *family = scene->operation->family;
+
+	return !family->may_say || !atomic_load(&ledger->is_done) ||
+	       family->may_say(scene, role, ledger->result);
+}
+
 bool judge_scene(struct scene *scene)
 {
 	bool is_good;
@@ -99,9 +109,10 @@ bool judge_scene(struct scene *scene)
 	if (scene->operation->family->look)
 		scene->operation->family->look(scene);
 	for (enum role role = 0; role < ROLES; role++)
-		if (scene->is_dead[role])
+		if (scene->is_dead[role] && !scene->is_swept[role])
 			declare_dead(scene, role);
-	is_good = leaks_none_of_the_dead(scene);
+	is_good = says_what_it_may(scene, VICTIM) && says_what_it_may(scene, SURVIVOR);
+	is_good &= leaks_none_of_the_dead(scene);
 	is_good &= scene->operation->family->check(scene);
 	return leaks_none_afterwards(scene) && is_good;
 }

@@ -167,14 +167,20 @@ static bool is_survivors(struct scene *scene)
 	return slot_client_of_who(lock->seg, owner) == scene->parties[SURVIVOR].client;
 }
 
+/* Of what it had before its operation. */
+static void lets_go(struct scene *scene, struct party *party)
+{
+	while (party->ledger->holds)
+		require(lock_release(scene, party) == 0);
+}
+
 static void survivor_lets_go(struct scene *scene)
 {
 	struct party *survivor = &scene->parties[SURVIVOR];
 
 	if (scene->operation->run == lock_release_by_another && !is_survivors(scene))
 		survivor->ledger->holds = 0;
-	while (survivor->ledger->holds)
-		require(lock_release(scene, survivor) == 0);
+	lets_go(scene, survivor);
 }
 
 /* What the next one is told, who asks without waiting. */
@@ -200,6 +206,8 @@ bool lock_check(struct scene *scene)
 
 	known.is_due = is_due(scene, known.had_it);
 	survivor_lets_go(scene);
+	if (scene->is_alive)
+		lets_go(scene, &scene->parties[VICTIM]);
 	if (scene->context->has_sleeper)
 		is_good = sleeper_has_it(scene, &known);
 	told = mp_lock_acquire(lock, MP_NOW);

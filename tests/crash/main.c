@@ -36,8 +36,8 @@ struct job {
 static struct options {
 	const char *filter;
 	unsigned workers;
-	bool has_snapshots, has_kills, has_pairs, is_verbose;
-} options = { .has_snapshots = true, .has_kills = true, .has_pairs = true };
+	bool has_snapshots, has_lives, has_kills, has_pairs, is_verbose;
+} options = { .has_snapshots = true, .has_lives = true, .has_kills = true, .has_pairs = true };
 
 static bool is_over(void)
 {
@@ -60,6 +60,8 @@ static void run_single(const struct job *job)
 		printf("  %s, %s: %u instructions%s\n", job->operation->name, job->context->name,
 		       trace.count, trace.is_asleep ? ", asleep at the end" : "");
 	fflush(stdout);
+	if (options.has_lives)
+		mode_live(&scene, &trace);
 	if (options.has_kills)
 		mode_kill(&scene, &trace);
 }
@@ -184,7 +186,7 @@ static void run_all(void)
 			if (!is_wanted(operation))
 				continue;
 			atomic_fetch_add(&totals->operations, 1);
-			if (options.has_snapshots || options.has_kills)
+			if (options.has_snapshots || options.has_lives || options.has_kills)
 				run_singles(operation);
 			if (options.has_pairs)
 				run_pairs(operation);
@@ -196,8 +198,8 @@ static void run_all(void)
 /* --- options --- */
 
 static const char usage[] =
-	"usage: crash [--filter TEXT] [--modes snapshot,kill,pair] [--kills N] [--points N]\n"
-	"             [--workers N] [--stop-at-first] [--verbose]\n"
+	"usage: crash [--filter TEXT] [--modes snapshot,live,kill,pair] [--kills N]\n"
+	"             [--points N] [--workers N] [--stop-at-first] [--verbose]\n"
 	"  --kills N     about N kills for each operation in a context (0: each instruction)\n"
 	"  --points N    stops of each of two in a pair\n";
 
@@ -211,6 +213,7 @@ static unsigned usable_cpus(void)
 static void choose_modes(const char *modes)
 {
 	options.has_snapshots = strstr(modes, "snapshot");
+	options.has_lives = strstr(modes, "live");
 	options.has_kills = strstr(modes, "kill");
 	options.has_pairs = strstr(modes, "pair");
 }

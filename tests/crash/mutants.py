@@ -82,6 +82,10 @@ MUTANTS = [
            '.is_redelivered = true };',
            '.is_redelivered = false };',
            'get', 'snapshot'),
+    Mutant('waiter_for_the_lock_unrung', 'lock.c',
+           'wait_wake_one_slow(lock->seg, me, &shared->waiters);',
+           ';',
+           'lock release', 'live'),
     Mutant('recovery_waits_for_a_guard', 'object_free.c',
            'if (!intent || !guard_try(&header->directory_guard, seg->client, '
            'seg->client_generation))',

@@ -227,7 +227,7 @@ static void start_sleeper(struct scene *scene)
 		require(clock_now_ns() < until);
 		nanosleep(&nap, NULL);
 	}
-	scene->sleeper_bell = judge_bell(scene);
+	scene->sleeper_bell = judge_bell(scene, SLEEPER);
 }
 
 static void unblock(struct scene *scene)
@@ -236,10 +236,23 @@ static void unblock(struct scene *scene)
 	atomic_store(&scene->parties[SURVIVOR].ledger->is_done, 1);
 }
 
+/* Is its bell another one than when it slept? */
+static bool was_rung(struct scene *scene, enum role role, uint32_t asleep)
+{
+	return judge_bell(scene, role) != asleep;
+}
+
 void scene_unblock(struct scene *scene)
 {
+	uint32_t bell = judge_bell(scene, VICTIM);
+
 	scene_clone(scene, SURVIVOR, unblock);
 	require(scene_wait(scene, SURVIVOR, ASLEEP_MS) == 0);
+	if (was_rung(scene, VICTIM, bell) ||
+	    (scene->context->has_sleeper && was_rung(scene, SLEEPER, scene->sleeper_bell)))
+		return;
+	complain(scene, "who brings what it waits for does not wake it");
+	atomic_fetch_add(&totals->failures, 1);
 }
 
 void scene_rewind(struct scene *scene)
@@ -354,6 +367,7 @@ void scene_begin(struct scene *scene, const struct operation *operation,
 	*scene = (struct scene){ .operation = operation,
 				 .context = context,
 				 .other = other,
+				 .at = "stepped",
 				 .timeout = context->is_tight ? MP_NOW : MP_FOREVER };
 	scene->is_dead[VICTIM] = true;
 	scene->is_dead[EARLIER] = context->earlier != NO_EARLIER;

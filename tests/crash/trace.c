@@ -142,6 +142,7 @@ static void step_to_the_end(struct stepping *stepping)
 		stepping->trace->is_asleep = true;
 		break;
 	}
+	stepping->trace->is_endless = stepping->idle == IDLE_MAX;
 	if (stepping->each)
 		stepping->each(stepping->scene, stepping->trace->count,
 			       image_update(stepping->scene->current));

@@ -21,7 +21,8 @@ struct trace_step {
 struct trace {
 	struct trace_step *steps;
 	unsigned count;
-	bool is_asleep; /* it ended there: nobody wakes it */
+	bool is_asleep;  /* it ended there: nobody wakes it */
+	bool is_endless; /* it waits for one who only stands there */
 };
 
 /* Step `role` through its operation. `each` is called with the party standing before step k, and
