@@ -78,6 +78,10 @@ void harness_sleep_ms(unsigned ms);
 /* Ask each millisecond until `is_true(arg)`; false when `ms` are over. */
 bool harness_until(bool (*is_true)(void *arg), void *arg, unsigned ms);
 
+/* Measure time again until `is_good(arg)`, up to `times`: a machine that had no time for us looks
+ * like a fault, but a fault stays. False when none was good. */
+bool harness_retry(bool (*is_good)(void *arg), void *arg, unsigned times);
+
 /* The directory and socket of HARNESS_TEST_WITH_MPD; usable by hand too. */
 struct harness_endpoint {
 	char directory[64];

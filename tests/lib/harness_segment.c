@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define DEFAULT_BYTES (UINT64_C(64) << 20)
+#define ASLEEP_MS 10000
 
 static int formatted_memory(uint64_t size_bytes)
 {
@@ -55,6 +56,28 @@ struct seg *harness_segment_map_again(const struct seg *seg)
 	assert_int_equal(seg_map(fd, false, &other), 0);
 	other->roster_fd = -1;
 	return other;
+}
+
+struct asleep {
+	struct seg *seg;
+	uint32_t count;
+};
+
+static bool are_asleep(void *arg)
+{
+	struct asleep *asleep = arg;
+	uint32_t count = 0;
+
+	for (uint32_t i = SLOT_FIRST; i < asleep->seg->at.max_threads; i++)
+		count += load_seqcst(&asleep->seg->threads[i].bell) & 1;
+	return count == asleep->count;
+}
+
+void harness_segment_await_asleep(struct seg *seg, uint32_t count)
+{
+	struct asleep asleep = { seg, count };
+
+	assert_true(harness_until(are_asleep, &asleep, ASLEEP_MS));
 }
 
 void harness_segment_end(struct seg *seg)

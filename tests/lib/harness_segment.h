@@ -20,6 +20,10 @@ uint32_t harness_segment_client(struct seg *seg, uint32_t *ret_generation);
 /* Map the same memory once more, as another process would; not attached. */
 struct seg *harness_segment_map_again(const struct seg *seg);
 
+/* Wait until so many of its threads sleep: whoever is rung from here on is rung in his sleep. Fails
+ * the test when they do not. */
+void harness_segment_await_asleep(struct seg *seg, uint32_t count);
+
 /* Unmap. */
 void harness_segment_end(struct seg *seg);
 

@@ -102,6 +102,17 @@ bool harness_until(bool (*is_true)(void *arg), void *arg, unsigned ms)
 	return true;
 }
 
+bool harness_retry(bool (*is_good)(void *arg), void *arg, unsigned times)
+{
+	for (unsigned i = 0; i < times; i++) {
+		if (i > 0)
+			print_message("once more\n");
+		if (is_good(arg))
+			return true;
+	}
+	return false;
+}
+
 void harness_endpoint_begin(struct harness_endpoint *endpoint)
 {
 	snprintf(endpoint->directory, sizeof endpoint->directory, "/tmp/libshm-test-XXXXXX");

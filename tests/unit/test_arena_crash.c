@@ -415,6 +415,7 @@ struct victim {
 	uint32_t client, generation;
 	pid_t pid;
 	unsigned seed;
+	atom32 *begun; /* shared: it has worked for some rounds */
 };
 
 static int work_until_killed(void *arg)
@@ -432,6 +433,8 @@ static int work_until_killed(void *arg)
 		uint64_t *one = &references[(x >> 8) % 200];
 		struct arena_cache *with = x >> 16 & 3 ? &cache : NULL;
 
+		if (round == 200)
+			store_release(me->begun, 1);
 		if (*one) {
 			assert_int_equal(arena_free(seg, with, me->client, *one), 0);
 			*one = 0;
@@ -444,17 +447,28 @@ static int work_until_killed(void *arg)
 	return 1;
 }
 
+static bool has_begun(void *arg)
+{
+	return load_acquire(((struct victim *)arg)->begun);
+}
+
+/* It is in the middle of its work, however long the machine took to get it there. */
 static void start(struct victim *victim, struct seg *seg, unsigned seed)
 {
 	victim->seg = seg;
 	victim->seed = seed;
 	victim->client = harness_segment_client(seg, &victim->generation);
+	victim->begun = mmap(NULL, sizeof(*victim->begun), PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(victim->begun != MAP_FAILED);
 	victim->pid = harness_fork(work_until_killed, victim);
+	assert_true(harness_until(has_begun, victim, 10000));
 }
 
 static void kill_and_sweep(struct victim *victim)
 {
 	harness_kill(victim->pid);
+	munmap(victim->begun, sizeof(*victim->begun));
 	assert_true(slot_mark_dead(victim->seg, victim->client, victim->generation));
 	arena_sweep(victim->seg, victim->client, yes, NULL);
 	slot_free_client(victim->seg, victim->client, victim->generation);

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -88,14 +89,36 @@ static const struct call calls[] = {
 	{ "put_large", put_large }, { "commit", commit }, { "acquire", acquire },
 };
 
-static atom32 signals_handled;
+static atom32 signals_handled, signals_early;
 static unsigned handler_ms;
+static struct shm_thread *_Atomic waiting; /* the thread whose sleep is to be ended */
+
+static void alarm_after_ms(unsigned ms)
+{
+	struct itimerval timer = { .it_value = { .tv_usec = ms * 1000 } };
+
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* A busy machine may have kept the thread from its sleep until now: then comes another. */
+static bool is_early(void)
+{
+	struct shm_thread *thread = atomic_load(&waiting);
+
+	if (!thread || load_relaxed(&thread->bell) & 1)
+		return false;
+	add_relaxed(&signals_early, 1);
+	alarm_after_ms(SIGNAL_AFTER_MS);
+	return true;
+}
 
 static void handle(int number)
 {
 	int64_t ends = clock_now_ns() + MP_MSEC(handler_ms);
 
 	(void)number;
+	if (is_early())
+		return;
 	add_relaxed(&signals_handled, 1);
 	while (handler_ms && clock_now_ns() < ends)
 		;
@@ -167,11 +190,13 @@ static void end(struct scene *scene)
 	objects_end(&scene->objects);
 }
 
-static void alarm_after_ms(unsigned ms)
+static void unblock_signals_for_me(struct scene *scene)
 {
-	struct itimerval timer = { .it_value = { .tv_usec = ms * 1000 } };
+	struct self *me;
 
-	setitimer(ITIMER_REAL, &timer, NULL);
+	if (self_get(scene->objects.seg, &me) == 0)
+		atomic_store(&waiting, me->shared);
+	block_signals(SIG_UNBLOCK);
 }
 
 /* One thread that waits several times: its first sleep arms what the later ones find armed. */
@@ -181,22 +206,26 @@ struct waiter {
 	int64_t timeout;
 	int results[WAITS];
 	int64_t took_ns[WAITS];
-	int signals[WAITS];
+	int signals[WAITS]; /* that came in its sleep */
+	int early[WAITS];
 };
 
 static void *wait_several_times(void *arg)
 {
 	struct waiter *waiter = arg;
 
-	block_signals(SIG_UNBLOCK);
+	unblock_signals_for_me(waiter->scene);
 	for (int i = 0; i < WAITS; i++) {
 		int64_t began = clock_now_ns();
 
 		store_relaxed(&signals_handled, 0);
+		store_relaxed(&signals_early, 0);
 		alarm_after_ms(SIGNAL_AFTER_MS);
 		waiter->results[i] = waiter->call->run(waiter->scene, waiter->timeout);
 		waiter->took_ns[i] = clock_now_ns() - began;
 		waiter->signals[i] = (int)load_relaxed(&signals_handled);
+		waiter->early[i] = (int)load_relaxed(&signals_early);
+		alarm_after_ms(0);
 	}
 	return NULL;
 }
@@ -211,6 +240,12 @@ static void run_waiter(struct scene *scene, const struct call *call, int64_t tim
 	pthread_join(thread, NULL);
 }
 
+/* One in its sleep; ThreadSanitizer delivers it after that, which looks early. */
+static bool had_signal(const struct waiter *waiter, int i)
+{
+	return waiter->signals[i] == 1 || (waiter->signals[i] == 0 && waiter->early[i] > 0);
+}
+
 static void signal_ends_each(const char *engine)
 {
 	static const int64_t timeouts[] = { MP_SEC(5), MP_FOREVER };
@@ -222,7 +257,7 @@ static void signal_ends_each(const char *engine)
 		for (unsigned t = 0; t < ARRAY_LEN(timeouts); t++) {
 			run_waiter(&scene, &calls[i], timeouts[t], &waiter);
 			for (int n = 0; n < WAITS; n++) {
-				if (waiter.results[n] != -EINTR || waiter.signals[n] != 1)
+				if (waiter.results[n] != -EINTR || !had_signal(&waiter, n))
 					fail_msg("%s under %s, wait %d: %d after %d signals",
 						 calls[i].name, engine, n, waiter.results[n],
 						 waiter.signals[n]);
@@ -254,7 +289,7 @@ static void goes_on(const char *engine)
 		run_waiter(&scene, &calls[i], MP_MSEC(3 * SIGNAL_AFTER_MS), &waiter);
 		for (int n = 0; n < WAITS; n++) {
 			assert_int_equal(waiter.results[n], -ETIMEDOUT);
-			assert_int_equal(waiter.signals[n], 1);
+			assert_true(had_signal(&waiter, n));
 			assert_true(waiter.took_ns[n] >= MP_MSEC(3 * SIGNAL_AFTER_MS));
 		}
 	}
@@ -296,6 +331,7 @@ static void signal_from_another_process_ends_a_first_wait(void **state)
 
 	begin(&scene, "uring", true);
 	assert_int_equal(pthread_create(&thread, NULL, get_for_ever, &scene), 0);
+	harness_segment_await_asleep(scene.objects.seg, 1);
 	child = harness_fork(signal_parent, NULL);
 	pthread_join(thread, &result);
 	assert_int_equal(*(int *)result, -EINTR);
@@ -309,7 +345,7 @@ static void *acquire_for_ever(void *arg)
 {
 	static int result;
 
-	block_signals(SIG_UNBLOCK);
+	unblock_signals_for_me(arg);
 	alarm_after_ms(240);
 	result = acquire(arg, MP_FOREVER);
 	return &result;

@@ -449,7 +449,7 @@ static void plain_lock_outlives_its_thread_but_not_its_process(void **state)
 
 static int poll_for_death(void *arg)
 {
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0; i < 100000; i++) {
 		int result = mp_lock_acquire(arg, MP_NOW);
 
 		if (result == MP_OWNER_DIED)
