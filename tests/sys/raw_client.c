@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 3000
+#define PATIENCE_MS 10000
 #define ROSTER_BYTES 100000
 
 void raw_start(const char *extra, const char *value)

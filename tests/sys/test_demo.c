@@ -326,6 +326,34 @@ static void missing_directory_is_an_error(void **state)
 	program_free(&program);
 }
 
+#define CHILDREN_MAX 64
+
+static unsigned find_children(pid_t parent, pid_t children[CHILDREN_MAX])
+{
+	char path[64], text[1024] = "", *at = text, *end;
+	unsigned count = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
+	file = fopen(path, "re");
+	if (!file)
+		harness_skip("this kernel does not tell the children of a process");
+	if (fgets(text, sizeof(text), file))
+		for (; count < CHILDREN_MAX && (children[count] = (pid_t)strtol(at, &end, 10)) > 0;
+		     at = end)
+			count++;
+	fclose(file);
+	return count;
+}
+
+/* A single child may be the start of mpd. */
+static bool has_workers(void *arg)
+{
+	pid_t children[CHILDREN_MAX];
+
+	return find_children(*(pid_t *)arg, children) > 1;
+}
+
 static void interrupt_ends_it_with_its_workers(void **state)
 {
 	char *path = strdup(program_built("docs/examples/wordcount/wordcount"));
@@ -337,9 +365,9 @@ static void interrupt_ends_it_with_its_workers(void **state)
 	for (unsigned i = 2; i < 59; i++)
 		argv[i] = tree.directory;
 	program_start(&program, argv);
-	harness_sleep_ms(500);
+	assert_true(harness_until(has_workers, &program.pid, 10000));
 	assert_int_equal(kill(program.pid, SIGINT), 0);
-	program_wait(&program, 10);
+	program_wait(&program, 20);
 	expect_code(&program, 130);
 	assert_null(strstr(program.text, "verified"));
 	program_free(&program);
@@ -347,22 +375,12 @@ static void interrupt_ends_it_with_its_workers(void **state)
 	free(path);
 }
 
-/* SIGKILL one of its children; 1 if that one lived. A single one may be the start of mpd. */
-static unsigned kill_a_child(pid_t parent, unsigned choice)
+/* SIGKILL one of its workers; 1 if that one lived. */
+static unsigned kill_a_worker(pid_t parent, unsigned choice)
 {
-	char path[64], text[1024] = "", *at = text, *end;
-	pid_t children[64], chosen;
-	unsigned count = 0;
-	FILE *file;
+	pid_t children[CHILDREN_MAX], chosen;
+	unsigned count = find_children(parent, children);
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
-	file = fopen(path, "re");
-	if (!file)
-		harness_skip("this kernel does not tell the children of a process");
-	if (fgets(text, sizeof(text), file))
-		for (; count < 64 && (children[count] = (pid_t)strtol(at, &end, 10)) > 0; at = end)
-			count++;
-	fclose(file);
 	if (count < 2)
 		return 0;
 	chosen = children[choice % count];
@@ -389,7 +407,7 @@ static unsigned kill_during_a_run(struct tree *tree, unsigned choice)
 	program_start(&program, argv);
 	for (unsigned i = 0; i < 200 && !has_ended(&program.pid); i++) {
 		harness_sleep_ms(3 + i % 11);
-		killed += kill_a_child(program.pid, choice + i);
+		killed += kill_a_worker(program.pid, choice + i);
 	}
 	program_wait(&program, RUN_SECONDS);
 	expect_code(&program, 0);

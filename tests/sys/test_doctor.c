@@ -4,6 +4,7 @@
  * rung, a putter before it rang, mpd itself for a while. It looks about once a second while
  * somebody sleeps and nothing moves, and never when nobody sleeps.
  */
+#include "harness_segment.h"
 #include "program.h"
 #include "raw_client.h"
 
@@ -26,7 +27,7 @@
 #define GETTERS 2
 #define ROUNDS 5
 #define FIRST_LOOKS_MS 300 /* longer than mpd looks at a new segment unasked */
-#define SETTLE_MS 15 /* from the call of get to being asleep */
+#define TRIES 5 /* of a measurement; a machine that is late spoils one, a fault all */
 
 struct stage {
 	_Atomic uint32_t is_open; /* the parent has made the queue */
@@ -77,7 +78,7 @@ static int get_items(void *arg)
 	mp_queue *queue;
 	int item;
 
-	assert_true(harness_until(is_open, me->stage, 5000));
+	assert_true(harness_until(is_open, me->stage, 20000));
 	open_both(&segment, &queue);
 	for (;;) {
 		assert_true(harness_until(is_my_turn, me, 60000));
@@ -137,7 +138,7 @@ static void let_all_sleep(struct scene *scene)
 {
 	for (unsigned i = 0; i < GETTERS && scene->children[i]; i++) {
 		atomic_fetch_add(&scene->stage->turns[i], 1);
-		harness_sleep_ms(SETTLE_MS);
+		harness_segment_await_asleep(scene->queue->ring.seg, i + 1);
 	}
 	assert_true(harness_until(is_calm, scene, 5000));
 }
@@ -163,21 +164,43 @@ static void hold_up_mpd(struct scene *scene)
 	assert_int_equal(kill(scene->mpd, SIGCONT), 0);
 }
 
+/* How long until that getter has its item; it must have it some time. */
+static int64_t wait_for_item(struct scene *scene, unsigned number)
+{
+	int64_t begin_ns = harness_now_ns();
+
+	assert_true(harness_until(has_its_item, &scene->getters[number], 10000));
+	return harness_now_ns() - begin_ns;
+}
+
+static bool are_held_up_rounds_in_time(void *arg)
+{
+	struct scene *scene = arg;
+	int64_t longest_ns = 0;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		int64_t waited_ns;
+
+		let_all_sleep(scene);
+		program_stop(scene->children[0]);
+		put_one(scene);
+		hold_up_mpd(scene);
+		waited_ns = wait_for_item(scene, 1);
+		longest_ns = waited_ns > longest_ns ? waited_ns : longest_ns;
+		assert_int_equal(kill(scene->children[0], SIGCONT), 0);
+		put_one(scene);
+		wait_for_item(scene, 0);
+	}
+	print_message("%.0f ms\n", (double)longest_ns / 1e6);
+	return longest_ns < INT64_C(500000000);
+}
+
 static void mpd_that_was_held_up_looks_again_before_it_rests(void **state)
 {
 	struct scene scene;
 
 	begin(&scene, 2, NULL, NULL);
-	for (unsigned i = 0; i < ROUNDS; i++) {
-		let_all_sleep(&scene);
-		program_stop(scene.children[0]);
-		put_one(&scene);
-		hold_up_mpd(&scene);
-		assert_true(harness_until(has_its_item, &scene.getters[1], 500));
-		assert_int_equal(kill(scene.children[0], SIGCONT), 0);
-		put_one(&scene);
-		assert_true(harness_until(has_its_item, &scene.getters[0], 5000));
-	}
+	assert_true(harness_retry(are_held_up_rounds_in_time, &scene, TRIES));
 	end(&scene);
 }
 
@@ -203,8 +226,9 @@ static void ring_one_while_two_wake_up(struct seg *seg, uint32_t first)
 static void mpd_attends_as_long_as_somebody_is_rung_whoever_wakes_up_meanwhile(void **state)
 {
 	struct raw_segment segment;
-	int64_t rang_ns;
+	int64_t rang_ns = 0, late_ns;
 	struct raw raw;
+	bool attends;
 
 	raw_start(NULL, NULL);
 	raw_connect(&raw);
@@ -214,14 +238,18 @@ static void mpd_attends_as_long_as_somebody_is_rung_whoever_wakes_up_meanwhile(v
 	for (uint32_t i = 0; i < 3 * CANCEL_ROUNDS; i++)
 		or_seqcst(&segment.seg->threads[SLOT_FIRST + i].bell, 1);
 	ring_mpd(segment.seg);
+	rang_ns = harness_now_ns();
 	for (uint32_t i = 0; i < CANCEL_ROUNDS; i++) {
 		ring_one_while_two_wake_up(segment.seg, SLOT_FIRST + 3 * i);
-		rang_ns = harness_now_ns();
 		harness_sleep_ms(CANCEL_MS);
-		if (harness_now_ns() - rang_ns > CANCEL_LATE_NS)
+		attends = load_seqcst(&segment.seg->header->attention) == 1;
+		/* Since before the ring of the last round: mpd may be as late as we are. */
+		late_ns = harness_now_ns() - rang_ns;
+		if (late_ns > CANCEL_LATE_NS)
 			ring_mpd(segment.seg);
 		else
-			assert_int_equal(load_seqcst(&segment.seg->header->attention), 1);
+			assert_true(attends);
+		rang_ns = harness_now_ns();
 	}
 	raw_close(&raw);
 	recover_client(segment.seg, segment.client, segment.generation);
@@ -235,7 +263,7 @@ static int put_item_traced(void *arg)
 	mp_queue *queue;
 	int item = 1;
 
-	assert_true(harness_until(is_open, arg, 5000));
+	assert_true(harness_until(is_open, arg, 20000));
 	open_both(&segment, &queue);
 	assert_int_equal(ptrace(PTRACE_TRACEME, 0, NULL, NULL), 0);
 	raise(SIGSTOP);
@@ -255,28 +283,41 @@ static void step_until_published(struct scene *scene, pid_t putter)
 	}
 }
 
+struct limit {
+	unsigned asleep_ms, limit_ms;
+	void (*meanwhile)(struct scene *scene);
+};
+
 /* How long a sleeping getter waits for the item of a putter that is stopped before it rings. */
-static void expect_item_beside_stopped_putter(unsigned asleep_ms, unsigned limit_ms,
-					      void (*meanwhile)(struct scene *scene))
+static bool has_item_beside_stopped_putter(void *arg)
 {
+	const struct limit *limit = arg;
 	struct scene scene;
-	int64_t begin_ns;
+	int64_t waited_ns;
 	pid_t putter;
 
 	begin(&scene, 1, put_item_traced, &putter);
 	let_all_sleep(&scene);
 	put_one(&scene);
-	assert_true(harness_until(has_its_item, &scene.getters[0], 5000));
+	wait_for_item(&scene, 0);
 	let_all_sleep(&scene);
-	harness_sleep_ms(asleep_ms);
+	harness_sleep_ms(limit->asleep_ms);
 	step_until_published(&scene, putter);
-	begin_ns = harness_now_ns();
-	if (meanwhile)
-		meanwhile(&scene);
-	assert_true(harness_until(has_its_item, &scene.getters[0], limit_ms));
-	print_message("%.0f ms\n", (double)(harness_now_ns() - begin_ns) / 1e6);
+	if (limit->meanwhile)
+		limit->meanwhile(&scene);
+	waited_ns = wait_for_item(&scene, 0);
+	print_message("%.0f ms\n", (double)waited_ns / 1e6);
 	harness_kill(putter);
 	end(&scene);
+	return waited_ns < limit->limit_ms * INT64_C(1000000);
+}
+
+static void expect_item_beside_stopped_putter(unsigned asleep_ms, unsigned limit_ms,
+					      void (*meanwhile)(struct scene *scene))
+{
+	struct limit limit = { asleep_ms, limit_ms, meanwhile };
+
+	assert_true(harness_retry(has_item_beside_stopped_putter, &limit, TRIES));
 }
 
 static void item_of_a_putter_stopped_before_it_rings_waits_about_a_second(void **state)
@@ -299,30 +340,43 @@ static void item_of_a_putter_stopped_before_it_rings_is_found_once_mpd_was_kille
 	expect_item_beside_stopped_putter(0, 3000, kill_mpd);
 }
 
+static uint64_t wakes_of_mpd(struct scene *scene, unsigned ms)
+{
+	uint64_t before = raw_switches(scene->mpd);
+
+	harness_sleep_ms(ms);
+	return raw_switches(scene->mpd) - before;
+}
+
+static bool looks_seldom_and_never_for_nobody(void *arg)
+{
+	struct scene *scene = arg;
+	uint64_t asleep, awake;
+
+	let_all_sleep(scene);
+	harness_sleep_ms(2500);
+	asleep = wakes_of_mpd(scene, 4000);
+	for (unsigned i = 0; i < 2; i++)
+		put_one(scene);
+	for (unsigned i = 0; i < 2; i++)
+		wait_for_item(scene, i);
+	harness_sleep_ms(2500);
+	awake = wakes_of_mpd(scene, 2500);
+	print_message("mpd woke up %u times in 4 s with sleepers, %u times in 2.5 s without\n",
+		      (unsigned)asleep, (unsigned)awake);
+	return asleep >= 3 && asleep <= 6 && awake == 0 &&
+	       load_relaxed(&header_of(scene)->watched) == 0;
+}
+
 static void mpd_looks_once_a_second_at_idle_sleepers_and_never_when_nobody_sleeps(void **state)
 {
-	uint64_t before, asleep, awake;
 	struct scene scene;
 
 	begin(&scene, 2, NULL, NULL);
-	let_all_sleep(&scene);
-	harness_sleep_ms(2500);
-	before = raw_switches(scene.mpd);
-	harness_sleep_ms(4000);
-	asleep = raw_switches(scene.mpd) - before;
-	for (unsigned i = 0; i < 2; i++)
-		put_one(&scene);
-	harness_sleep_ms(2500);
-	before = raw_switches(scene.mpd);
-	harness_sleep_ms(2500);
-	awake = raw_switches(scene.mpd) - before;
-	print_message("mpd woke up %u times in 4 s with sleepers, %u times in 2.5 s without\n",
-		      (unsigned)asleep, (unsigned)awake);
-	if (scene.is_mpd_resting) {
-		assert_in_range(asleep, 3, 6);
-		assert_int_equal(awake, 0);
-		assert_int_equal(load_relaxed(&header_of(&scene)->watched), 0);
-	}
+	if (scene.is_mpd_resting)
+		assert_true(harness_retry(looks_seldom_and_never_for_nobody, &scene, 3));
+	else
+		looks_seldom_and_never_for_nobody(&scene);
 	end(&scene);
 }
 

@@ -282,6 +282,21 @@ static int find_mpd(void)
 	return info.is_mpd_alive ? (int)info.mpd_pid : 0;
 }
 
+/* A busy machine may keep it from answering for a while. */
+static bool is_mpd_found(void *arg)
+{
+	*(int *)arg = find_mpd();
+	return *(int *)arg > 0;
+}
+
+static int await_mpd(void)
+{
+	int mpd = 0;
+
+	assert_true(harness_until(is_mpd_found, &mpd, SETTLE_MS));
+	return mpd;
+}
+
 static bool is_new_mpd(void *arg)
 {
 	int now = find_mpd();
@@ -291,19 +306,30 @@ static bool is_new_mpd(void *arg)
 
 /* --- the tests --- */
 
+static bool was_hit_everywhere(const struct killer *killer)
+{
+	static const enum phase wanted[] = { PHASE_PUT, PHASE_GET, PHASE_CLAIM, PHASE_LOCK };
+
+	for (unsigned i = 0; i < 4; i++)
+		if (killer->kills[wanted[i]] == 0)
+			return false;
+	return true;
+}
+
+/* Where a kill hits depends on the machine: a slow one kills many at their start. */
 static void thousand_kills_lose_nothing(void **state)
 {
 	struct killer killer;
-	static const enum phase wanted[] = { PHASE_PUT, PHASE_GET, PHASE_CLAIM, PHASE_LOCK };
 
 	open_field(&killer);
 	warm_up(&killer);
 	start_missing(&killer);
 	kill_at_random(&killer, KILLS * harness_scale());
+	for (unsigned i = 0; i < 20 && !was_hit_everywhere(&killer); i++)
+		kill_at_random(&killer, 100);
 	expect_progress(&killer, 100);
 	close_field(&killer);
-	for (unsigned i = 0; i < 4; i++)
-		assert_true(killer.kills[wanted[i]] > 0);
+	assert_true(was_hit_everywhere(&killer));
 }
 
 /* Nobody new can come in while mpd is stopped, but those who are in go on without it: of four
@@ -316,9 +342,8 @@ static void kills_while_mpd_is_stopped_hold_nobody_up(void **state)
 	open_field(&killer);
 	warm_up(&killer);
 	for (unsigned kills = 0; kills < wanted; kills += WORKERS - 1) {
-		int mpd = find_mpd();
+		int mpd = await_mpd();
 
-		assert_true(mpd > 0);
 		start_missing(&killer);
 		expect_progress(&killer, 200);
 		program_stop(mpd);
@@ -341,13 +366,12 @@ static void kills_while_mpd_is_killed_hold_nobody_up(void **state)
 	warm_up(&killer);
 	start_missing(&killer);
 	for (unsigned kills = 0; kills < KILLS_WITHOUT_MPD * harness_scale(); kills += 4) {
-		int mpd = find_mpd();
+		int mpd = await_mpd();
 
-		assert_true(mpd > 0);
 		assert_int_equal(kill(mpd, SIGKILL), 0);
 		kill_at_random(&killer, 4);
 		expect_progress(&killer, 50);
-		assert_true(harness_until(is_new_mpd, &mpd, 5000));
+		assert_true(harness_until(is_new_mpd, &mpd, SETTLE_MS));
 	}
 	close_field(&killer);
 }
