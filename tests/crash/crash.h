@@ -132,7 +132,9 @@ struct scene {
 };
 
 struct totals {
-	atomic_ulong operations, instructions, states, kills, pairs, failures, missed;
+	atomic_ulong operations, instructions, states, kills, pairs, failures;
+	atomic_ulong missed;  /* kills that came too late: the victim went another way */
+	atomic_ulong held_up; /* pairs of which one was held up by the other before its point */
 };
 
 struct limits {

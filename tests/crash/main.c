@@ -269,8 +269,8 @@ int main(int argc, char **argv)
 		      0);
 	require(totals != MAP_FAILED);
 	run_all();
-	if (options.is_verbose)
-		printf("%lu kills came too late and were left out\n", atomic_load(&totals->missed));
+	printf("left out: %lu kills came too late, %lu pairs were held up before they met\n",
+	       atomic_load(&totals->missed), atomic_load(&totals->held_up));
 	report();
 	return atomic_load(&totals->failures) > 0;
 }

@@ -19,7 +19,8 @@
 #include <time.h>
 
 #define POINTS_MAX 64
-#define REACH_NS INT64_C(4000000)
+#define REACH_NS INT64_C(200000000)
+#define HELD_UP_NS INT64_C(1000000)
 #define FINISH_MS 10000
 #define RECOVER_MS 10000
 
@@ -29,6 +30,18 @@ struct pairing {
 	unsigned points[2][POINTS_MAX];
 	unsigned counts[2];
 };
+
+/* It sleeps, for its whole time, because of the other: on its bell, or beside a guard. */
+static bool is_held_up(struct scene *scene, enum role role)
+{
+	const struct ledger *ledger = &scene->ledgers[role];
+	struct timespec nap = { .tv_nsec = HELD_UP_NS };
+
+	if (!scene_is_sleeping(scene, role))
+		return false;
+	nanosleep(&nap, NULL);
+	return scene_is_sleeping(scene, role) && !atomic_load(&ledger->is_stopped);
+}
 
 /* False: it is held up, or has reached its end on another way. */
 static bool reach(struct pairing *pairing, enum role role, unsigned k)
@@ -40,11 +53,11 @@ static bool reach(struct pairing *pairing, enum role role, unsigned k)
 
 	trace_start_until(scene, role, &pairing->traces[role], k, false);
 	while (!atomic_load(&ledger->is_stopped) && !atomic_load(&ledger->is_done)) {
-		if (clock_now_ns() > until)
+		if (clock_now_ns() > until || is_held_up(scene, role))
 			return false;
 		nanosleep(&nap, NULL);
 	}
-	return true;
+	return atomic_load(&ledger->is_stopped) || k == pairing->traces[role].count;
 }
 
 /* In a clone: mpd's part while SURVIVOR stands. */
@@ -84,19 +97,21 @@ static void finish(struct pairing *pairing)
 	atomic_fetch_add(&totals->failures, 1);
 }
 
-static void run_one(struct pairing *pairing, unsigned i, unsigned j, bool is_victim_first)
+static void run_one(struct pairing *pairing, unsigned i, unsigned j, enum role first)
 {
 	struct scene *scene = pairing->scene;
 	unsigned points[2] = { pairing->points[VICTIM][i], pairing->points[SURVIVOR][j] };
+	enum role second = first == VICTIM ? SURVIVOR : VICTIM;
+	bool both;
 
 	scene->step = points[VICTIM];
 	scene->other_step = points[SURVIVOR];
-	reach(pairing, is_victim_first ? VICTIM : SURVIVOR, points[is_victim_first ? 0 : 1]);
-	reach(pairing, is_victim_first ? SURVIVOR : VICTIM, points[is_victim_first ? 1 : 0]);
+	both = reach(pairing, first, points[first]);
+	both &= reach(pairing, second, points[second]);
 	scene_end_clone(scene, VICTIM);
 	recover_while_it_stands(scene);
 	finish(pairing);
-	atomic_fetch_add(&totals->pairs, 1);
+	atomic_fetch_add(both ? &totals->pairs : &totals->held_up, 1);
 	scene_judge_real(scene);
 	scene_rewind(scene);
 }
@@ -120,8 +135,8 @@ void mode_pair(struct scene *scene)
 	}
 	for (unsigned i = 0; i < pairing.counts[VICTIM]; i++)
 		for (unsigned j = 0; j < pairing.counts[SURVIVOR] && !is_over(); j++) {
-			run_one(&pairing, i, j, true);
-			run_one(&pairing, i, j, false);
+			run_one(&pairing, i, j, VICTIM);
+			run_one(&pairing, i, j, SURVIVOR);
 		}
 	trace_end(&pairing.traces[VICTIM]);
 	trace_end(&pairing.traces[SURVIVOR]);

@@ -17,6 +17,8 @@ from mutants import MUTANTS
 FIGURES = re.compile(r'^crash: (\d+) operations, (\d+) instructions, (\d+) states, (\d+) kills, '
                      r'(\d+) pairs, (\d+) failures$', re.MULTILINE)
 NAMES = ('operations', 'instructions', 'states', 'kills', 'pairs', 'failures')
+LATE = re.compile(r'^left out: (\d+) kills came too late', re.MULTILINE)
+LATE_MOST = 0.01 # of the kills
 MUTANT_SECONDS = 120
 COMPLAINTS_SHOWN = 40
 
@@ -54,7 +56,12 @@ def run_pass(program, *arguments):
                 if not FIGURES.match(line):
                     print(line, end='', flush=True)
             show(complaints.result())
-    return figures_in(output)
+    figures = figures_in(output)
+    late = LATE.search(output)
+    if late and int(late.group(1)) > figures['kills'] * LATE_MOST:
+        print(f'crash: too many kills came too late: {late.group(1)}')
+        figures['failures'] += 1
+    return figures
 
 
 def run_mutant(program, *arguments):

@@ -198,6 +198,11 @@ static char process_state(pid_t pid)
 	return end && end[1] ? end[2] : 0;
 }
 
+bool scene_is_sleeping(struct scene *scene, enum role role)
+{
+	return scene->pids[role] > 0 && process_state(scene->pids[role]) == 'S';
+}
+
 bool scene_is_asleep(struct scene *scene, enum role role)
 {
 	struct party *party = &scene->parties[role];
@@ -207,7 +212,7 @@ bool scene_is_asleep(struct scene *scene, enum role role)
 	for (uint32_t thread = 0; thread < high; thread++)
 		if (thread_word_client(load_relaxed(&seg->threads[thread].word)) == party->client &&
 		    (load_relaxed(&seg->threads[thread].bell) & 1))
-			return scene->pids[role] > 0 && process_state(scene->pids[role]) == 'S';
+			return scene_is_sleeping(scene, role);
 	return false;
 }
 

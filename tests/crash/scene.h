@@ -28,6 +28,8 @@ int scene_wait(struct scene *scene, enum role role, unsigned milliseconds);
 void scene_rewind(struct scene *scene);
 /* Is that party in the kernel, asleep on its doorbell? */
 bool scene_is_asleep(struct scene *scene, enum role role);
+/* Is it asleep anywhere in the kernel? */
+bool scene_is_sleeping(struct scene *scene, enum role role);
 /* SURVIVOR does what lets the sleeping victim go on. */
 void scene_unblock(struct scene *scene);
 
