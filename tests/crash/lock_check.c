@@ -16,6 +16,7 @@
 #include "require.h"
 #include "scene.h"
 #include "slot.h"
+#include "teardown.h"
 
 #include <errno.h>
 
@@ -215,5 +216,6 @@ bool lock_check(struct scene *scene)
 		is_good &= is_next_told_rightly(scene, &known, told);
 	else
 		is_good &= is_first_told_rightly(scene, &known, told);
-	return can_be_had(scene, lock, told) && is_good;
+	is_good &= can_be_had(scene, lock, told);
+	return teardown(scene) && is_good;
 }

@@ -133,6 +133,10 @@ MUTANTS = [
            'recount_asleep(seg);',
            ';',
            'lock acquire', 'snapshot'),
+    Mutant('audit_keeps_its_hold', 'recover.c',
+           'object_let_go(seg, waited.index);',
+           ';',
+           'lock release', 'snapshot'),
 ]
 
 
