@@ -194,7 +194,7 @@ static void survivor_releases(struct scene *scene, struct party *party)
 	if (scene->context->has_sleeper)
 		store_relaxed(&seg->tickets[thread_of(&scene->parties[SLEEPER])],
 			      load_relaxed(&seg->header->next_ticket));
-	require(lock_release(scene, party) == 0);
+	give_all_back(scene, party);
 }
 
 static void wait_for_it(struct scene *scene, struct party *party)
