@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 
 #define STEPS_MAX 400000
-#define IDLE_MAX 100000
+#define IDLE_MAX 40000
 #define SEEN_BITS 16
 #define SEEN_MAX (1u << SEEN_BITS)
 #define BLOCKED_NS INT64_C(3000000)
@@ -72,11 +72,11 @@ static uint64_t address_of(pid_t pid)
 	return registers.rip;
 }
 
-/* Nobody wakes it, or SURVIVOR does now. */
+/* Nobody wakes it, or SURVIVOR does now, unless it has its own operation to do. */
 static bool goes_on(struct stepping *stepping)
 {
 	if (!stepping->scene->operation->unblock || stepping->was_blocked ||
-	    stepping->role != VICTIM)
+	    stepping->role != VICTIM || stepping->scene->other)
 		return false;
 	scene_unblock(stepping->scene);
 	stepping->was_blocked = true;
