@@ -1,224 +1,312 @@
 /* SPDX-License-Identifier: MIT
  *
- * Objects in the crash matrix: making, opening, unlinking, closing. Knows: what a name promises.
- * Does not know: how anyone dies.
+ * Objects in the crash matrix: making, opening, unlinking, closing. Knows: contexts, operations.
+ * Does not know: what a name promises (object_check.c), how anyone dies.
  *
- * After every death an object exists whole or not at all; what was acknowledged is so; an object
- * that nobody can reach any more has given its memory back.
+ * Who closes or unlinks has the object open before; else EARLIER has, who does nothing. So VICTIM
+ * or SURVIVOR is the last holder where it closes.
  */
+#include "family_object.h"
+
 #include "arena.h"
-#include "crash.h"
-#include "judge.h"
-#include "layout.h"
 #include "object.h"
 #include "require.h"
-#include "slotword.h"
+#include "scene.h"
 
-#include <errno.h>
+enum { NOTHING = 1, EXISTS = 2, UNLINKED = 4, ANONYMOUS = 8, REUSED = 16, REPLACED = 32,
+       WAITED_IN = 64, UNLINKED_WAITED_IN = 128, DIED = 256 };
 
-enum { NOTHING = 1, EXISTS = 2, UNLINKED = 4, STANDS = 7 << 3, DIED = 7 << 6 };
+/* --- handles --- */
+
+static bool is_lock(const struct scene *scene)
+{
+	return scene->operation->variant == LOCK;
+}
+
+static int open_queue(struct party *party, const char *name, uint32_t flags)
+{
+	struct mp_queue_opts opts = { .capacity = CAPACITY, .flags = flags };
+
+	return mp_queue_open(&party->handle, name, &opts, &party->queue);
+}
+
+static int open_as(struct scene *scene, struct party *party, const char *name, uint32_t flags)
+{
+	struct mp_lock_opts opts = { .flags = flags };
+
+	return is_lock(scene) ? mp_lock_open(&party->handle, name, &opts, &party->lock)
+			      : open_queue(party, name, flags);
+}
+
+int object_open_it(struct scene *scene, struct party *party, uint32_t flags)
+{
+	return open_as(scene, party, OBJECT_NAME, flags);
+}
+
+void object_close_handle(struct party *party)
+{
+	party->queue = mp_queue_close(party->queue);
+	party->lock = mp_lock_close(party->lock);
+}
+
+static int open_by_id(struct scene *scene, struct party *party)
+{
+	return is_lock(scene) ? mp_lock_from_id(&party->handle, scene->id, &party->lock)
+			      : mp_queue_from_id(&party->handle, scene->id, &party->queue);
+}
+
+static void fill(struct party *party)
+{
+	uint8_t message[MESSAGE_BYTES] = { 0 };
+
+	for (unsigned i = 0; i < CAPACITY; i++)
+		require(mp_queue_put(party->queue, message, i % 2 ? sizeof message : 1, MP_NOW) ==
+			0);
+}
+
+/* The first makes it, the others come to it. */
+static void open_before(struct scene *scene, enum role role, const char *name)
+{
+	struct party *party = &scene->parties[role];
+
+	if (scene->id) {
+		require(open_by_id(scene, party) == 0);
+		return;
+	}
+	require(open_as(scene, party, name, 0) == 0);
+	if (scene->operation->variant == FILLED)
+		fill(party);
+	scene->id = is_lock(scene) ? mp_lock_id(party->lock) : mp_queue_id(party->queue);
+}
+
+/* --- contexts --- */
+
+static bool needs_it(const struct scene *scene, enum role role)
+{
+	const struct operation *operation = role == VICTIM ? scene->operation : scene->other;
+
+	return operation && (operation->run == object_close_it ||
+			     operation->run == object_close_pinned ||
+			     operation->run == object_unlink_it);
+}
+
+static void exists_as(struct scene *scene, const char *name)
+{
+	for (enum role role = VICTIM; role <= SURVIVOR; role++)
+		if (needs_it(scene, role))
+			open_before(scene, role, name);
+	if (!scene->id)
+		open_before(scene, EARLIER, name);
+}
+
+static void exists(struct scene *scene)
+{
+	exists_as(scene, OBJECT_NAME);
+}
+
+static void unlink_before(struct scene *scene)
+{
+	require(object_unlink_it(scene, &scene->parties[CHECKER]) == 0);
+}
+
+static void is_unlinked(struct scene *scene)
+{
+	exists(scene);
+	unlink_before(scene);
+}
+
+static void is_anonymous(struct scene *scene)
+{
+	exists_as(scene, NULL);
+}
+
+/* Its directory entry and its memory were others' before; the id is of the last of them. */
+static void was_there(struct scene *scene)
+{
+	for (unsigned turn = 0; turn < 2; turn++) {
+		scene->id = 0;
+		open_before(scene, EARLIER, OBJECT_NAME);
+		unlink_before(scene);
+		object_close_handle(&scene->parties[EARLIER]);
+	}
+}
+
+/* By one that nobody has open. */
+static void is_replaced(struct scene *scene)
+{
+	uint64_t stale;
+
+	was_there(scene);
+	stale = scene->id;
+	scene->id = 0;
+	open_before(scene, EARLIER, OBJECT_NAME);
+	object_close_handle(&scene->parties[EARLIER]);
+	require(scene->id != stale);
+	scene->id = stale;
+}
+
+/* SLEEPER waits in it until SURVIVOR does something. */
+static void is_waited_in(struct scene *scene)
+{
+	exists(scene);
+	open_before(scene, SURVIVOR, OBJECT_NAME);
+	open_before(scene, SLEEPER, OBJECT_NAME);
+	if (is_lock(scene))
+		require(mp_lock_acquire(scene->parties[SURVIVOR].lock, MP_NOW) == 0);
+}
+
+static void is_unlinked_and_waited_in(struct scene *scene)
+{
+	is_waited_in(scene);
+	unlink_before(scene);
+}
+
+static const struct context contexts[] = {
+	{ .name = "no such object" },
+	{ .name = "it exists", .begin = exists },
+	{ .name = "it is unlinked", .begin = is_unlinked },
+	{ .name = "it is anonymous", .begin = is_anonymous },
+	{ .name = "its place was used", .begin = was_there },
+	{ .name = "another in its place", .begin = is_replaced },
+	{ .name = "somebody waits in it", .begin = is_waited_in, .has_sleeper = true },
+	{ .name = "unlinked and somebody waits in it", .begin = is_unlinked_and_waited_in,
+	  .has_sleeper = true },
+	{ .name = "unswept death in its middle", .earlier = EARLIER_DIED, .at = 1 },
+};
+
+bool object_has_name(const struct scene *scene)
+{
+	return scene->context->begin == exists || scene->context->begin == is_replaced ||
+	       scene->context->begin == is_waited_in;
+}
+
+bool object_is_anonymous(const struct scene *scene)
+{
+	return scene->context->begin == is_anonymous;
+}
+
+bool object_is_id_stale(const struct scene *scene)
+{
+	return scene->id && scene->context->begin != exists &&
+	       scene->context->begin != is_waited_in && scene->context->begin != is_anonymous;
+}
 
 static void object_begin(struct scene *scene)
 {
 	struct arena_usage usage;
 
 	arena_measure(scene->parties[CHECKER].seg, &usage);
-	scene->base_linked = usage.blocks_linked;
+	require(usage.blocks_linked == 0);
 }
-
-static int open_queue(struct party *party, uint32_t flags)
-{
-	struct mp_queue_opts opts = { .capacity = CAPACITY, .flags = flags };
-
-	return mp_queue_open(&party->handle, "object", &opts, &party->queue);
-}
-
-/* Of VICTIM, who may open it once more. */
-static mp_queue *first;
-
-static void exists(struct scene *scene)
-{
-	require(open_queue(&scene->parties[VICTIM], 0) == 0);
-	first = scene->parties[VICTIM].queue;
-	scene->id = mp_queue_id(scene->parties[VICTIM].queue);
-}
-
-static void is_unlinked(struct scene *scene)
-{
-	exists(scene);
-	require(mp_queue_unlink(&scene->parties[CHECKER].handle, "object") == 0);
-}
-
-#define THIRDS(text, what)                                                                         \
-	{ .name = text " at its beginning", .earlier = what, .at = 0 },                            \
-	{ .name = text " in its middle", .earlier = what, .at = 1 },                               \
-	{ .name = text " near its end", .earlier = what, .at = 2 }
-
-static const struct context contexts[] = {
-	{ .name = "no such object" },
-	{ .name = "it exists", .begin = exists },
-	{ .name = "it is unlinked", .begin = is_unlinked },
-	THIRDS("another", EARLIER_STANDS),
-	THIRDS("unswept death", EARLIER_DIED),
-};
 
 /* --- operations --- */
 
-static int make_queue(struct scene *scene, struct party *party)
+int object_make(struct scene *scene, struct party *party)
 {
-	(void)scene;
-	return open_queue(party, 0);
+	return object_open_it(scene, party, 0);
 }
 
-static int make_lock(struct scene *scene, struct party *party)
+int object_make_exclusive(struct scene *scene, struct party *party)
 {
-	(void)scene;
-	return mp_lock_open(&party->handle, "lock object", NULL, &party->lock);
+	return object_open_it(scene, party, MP_EXCLUSIVE);
 }
 
-static int make_anonymous(struct scene *scene, struct party *party)
+int object_make_anonymous(struct scene *scene, struct party *party)
 {
-	struct mp_queue_opts opts = { .capacity = CAPACITY };
-
-	(void)scene;
-	return mp_queue_open(&party->handle, NULL, &opts, &party->queue);
+	return open_as(scene, party, NULL, 0);
 }
 
-static int unlink_it(struct scene *scene, struct party *party)
+int object_unlink_it(struct scene *scene, struct party *party)
 {
-	(void)scene;
-	return mp_queue_unlink(&party->handle, "object");
+	return is_lock(scene) ? mp_lock_unlink(&party->handle, OBJECT_NAME)
+			      : mp_queue_unlink(&party->handle, OBJECT_NAME);
 }
 
-static int close_it(struct scene *scene, struct party *party)
+int object_close_it(struct scene *scene, struct party *party)
 {
 	(void)scene;
-	party->queue = mp_queue_close(party->queue);
+	object_close_handle(party);
 	return 0;
 }
 
-static int open_by_id(struct scene *scene, struct party *party)
+int object_close_pinned(struct scene *scene, struct party *party)
 {
-	return mp_queue_from_id(&party->handle, scene->id, &party->queue);
+	struct object_pins pins;
+
+	(void)scene;
+	object_pin(party->seg, &pins);
+	object_close_handle(party);
+	object_unpin(party->seg, &pins);
+	return 0;
+}
+
+int object_open_by_id(struct scene *scene, struct party *party)
+{
+	return open_by_id(scene, party);
+}
+
+/* --- before and after --- */
+
+static void use(struct party *party)
+{
+	char byte = 7;
+
+	if (party->queue)
+		require(mp_queue_put(party->queue, &byte, 1, MP_NOW) == 0 &&
+			mp_queue_get(party->queue, &byte, 1, MP_NOW) == 1);
+	if (party->lock)
+		require(mp_lock_acquire(party->lock, MP_NOW) == 0 &&
+			mp_lock_release(party->lock) == 0);
 }
 
 static void settle_open(struct scene *scene, struct party *party)
 {
 	(void)scene;
-	party->queue = mp_queue_close(party->queue);
-	party->lock = mp_lock_close(party->lock);
+	if (party->ledger->result >= 0)
+		use(party);
+	object_close_handle(party);
 }
 
-#define ROW(text, where, does)                                                                     \
-	.name = text, .family = &object_family, .contexts = where, .run = does,                    \
-	.settle = settle_open
+static void settle_close(struct scene *scene, struct party *party)
+{
+	(void)scene;
+	object_close_handle(party);
+}
+
+static void wait_in_it(struct scene *scene, struct party *party)
+{
+	char byte;
+
+	if (is_lock(scene))
+		party->ledger->result = mp_lock_acquire(party->lock, MP_FOREVER);
+	else
+		party->ledger->result = (int)mp_queue_get(party->queue, &byte, 1, MP_FOREVER);
+	if (is_lock(scene) && party->ledger->result >= 0)
+		require(mp_lock_release(party->lock) == 0);
+}
+
+#define ROW(text, kind, where, does)                                                               \
+	.name = text, .family = &object_family, .contexts = where, .variant = kind, .run = does,   \
+	.sleep = wait_in_it
+#define OPENS(text, kind, where, does) { ROW(text, kind, where, does), .settle = settle_open }
+#define CLOSES(text, kind, where, does) { ROW(text, kind, where, does), .settle = settle_close }
 
 static const struct operation operations[] = {
-	{ ROW("queue open", NOTHING | EXISTS, make_queue) },
-	{ ROW("lock open", NOTHING, make_lock) },
-	{ ROW("anonymous queue open", NOTHING, make_anonymous) },
-	{ ROW("queue unlink", EXISTS, unlink_it) },
-	{ ROW("queue close", EXISTS | UNLINKED, close_it) },
-	{ ROW("queue from id", EXISTS | UNLINKED, open_by_id) },
+	OPENS("queue open", QUEUE, NOTHING | EXISTS | REUSED | DIED, object_make),
+	OPENS("exclusive queue open", QUEUE, NOTHING, object_make_exclusive),
+	OPENS("anonymous queue open", QUEUE, NOTHING, object_make_anonymous),
+	OPENS("queue from id", QUEUE, EXISTS | UNLINKED | ANONYMOUS | REPLACED, object_open_by_id),
+	CLOSES("queue unlink", QUEUE, EXISTS | REPLACED | WAITED_IN, object_unlink_it),
+	CLOSES("queue close", QUEUE,
+	       EXISTS | UNLINKED | ANONYMOUS | WAITED_IN | UNLINKED_WAITED_IN, object_close_it),
+	CLOSES("queue close while a child starts", QUEUE, ANONYMOUS, object_close_pinned),
+	CLOSES("filled queue unlink", FILLED, EXISTS, object_unlink_it),
+	CLOSES("filled queue close", FILLED, UNLINKED | ANONYMOUS, object_close_it),
+	OPENS("lock open", LOCK, NOTHING | REUSED, object_make),
+	OPENS("lock from id", LOCK, ANONYMOUS, object_open_by_id),
+	CLOSES("unheld lock unlink", LOCK, EXISTS | WAITED_IN, object_unlink_it),
+	CLOSES("unheld lock close", LOCK, UNLINKED | UNLINKED_WAITED_IN, object_close_it),
 };
-
-/* --- what must hold --- */
-
-static bool is_usable(struct scene *scene, mp_queue *queue)
-{
-	char byte = 7;
-
-	for (unsigned i = 0; i < 3 * CAPACITY; i++)
-		if (mp_queue_put(queue, &byte, 1, MP_NOW) != 0 ||
-		    mp_queue_get(queue, &byte, 1, MP_NOW) != 1)
-			return complain(scene, "the object does not work");
-	return true;
-}
-
-static bool must_exist(const struct scene *scene)
-{
-	const struct ledger *victim = scene->parties[VICTIM].ledger;
-	bool is_done = atomic_load(&victim->is_done) && victim->result >= 0;
-
-	if (scene->operation->run == make_queue || scene->operation->run == make_lock)
-		return is_done || scene->context->begin == exists;
-	return scene->context->begin == exists && scene->operation->run != unlink_it;
-}
-
-static bool must_be_gone(const struct scene *scene)
-{
-	return scene->operation->run == unlink_it && !scene->other &&
-	       atomic_load(&scene->parties[VICTIM].ledger->is_done);
-}
-
-/* 0: there and working, and unlinked now; -ENOENT; anything else is a breach. */
-static int look_and_unlink(struct scene *scene)
-{
-	struct party *checker = &scene->parties[CHECKER];
-	struct mp_lock_opts existing = { .flags = MP_EXISTING };
-	int result;
-
-	if (scene->operation->run == make_lock) {
-		result = mp_lock_open(&checker->handle, "lock object", &existing, &checker->lock);
-		if (result < 0)
-			return result;
-		if (mp_lock_acquire(checker->lock, MP_NOW) || mp_lock_release(checker->lock))
-			return -EBADMSG;
-		checker->lock = mp_lock_close(checker->lock);
-		return mp_lock_unlink(&checker->handle, "lock object");
-	}
-	result = open_queue(checker, MP_EXISTING);
-	if (result < 0)
-		return result;
-	if (!is_usable(scene, checker->queue))
-		return -EBADMSG;
-	checker->queue = mp_queue_close(checker->queue);
-	return mp_queue_unlink(&checker->handle, "object");
-}
-
-/* What a survivor has made. */
-static void unlink_others(struct scene *scene)
-{
-	struct party *checker = &scene->parties[CHECKER];
-
-	if (mp_queue_unlink(&checker->handle, "object") == 0 ||
-	    mp_lock_unlink(&checker->handle, "lock object") == 0)
-		unlink_others(scene);
-}
-
-static bool leaves_nothing(struct scene *scene)
-{
-	struct seg *seg = scene->parties[CHECKER].seg;
-	uint32_t high = seg_objects_high(seg);
-	struct arena_usage usage;
-
-	object_free_unheld(seg);
-	arena_measure(seg, &usage);
-	if (usage.blocks_held != 0 || usage.blocks_linked != scene->base_linked)
-		return complain(scene, "%d blocks held, %d in use, not %d", (int)usage.blocks_held,
-				(int)usage.blocks_linked, (int)scene->base_linked);
-	for (uint32_t i = 0; i < high; i++)
-		if (entry_word_state(load_acquire(&seg->directory[i].word)) != ENTRY_FREE)
-			return complain(scene, "directory entry %u is still in use", i);
-	return true;
-}
-
-static bool object_check(struct scene *scene)
-{
-	int result = look_and_unlink(scene);
-
-	if (result != 0 && result != -ENOENT)
-		return complain(scene, "opening it afterwards says %d", result);
-	if (result == -ENOENT && must_exist(scene) && !scene->other)
-		return complain(scene, "it was made and is gone");
-	if (result == 0 && must_be_gone(scene))
-		return complain(scene, "it was unlinked and is there");
-	if (scene->other)
-		unlink_others(scene);
-	if (scene->is_alive && first && scene->operation->run != close_it)
-		first = mp_queue_close(first);
-	return leaves_nothing(scene);
-}
 
 const struct family object_family = {
 	.name = "object",
@@ -228,5 +316,5 @@ const struct family object_family = {
 	.context_count = sizeof contexts / sizeof *contexts,
 	.begin = object_begin,
 	.check = object_check,
-	.pair_contexts = NOTHING | EXISTS,
+	.pair_contexts = NOTHING | EXISTS | UNLINKED | ANONYMOUS,
 };

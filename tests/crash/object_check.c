@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a name promises, and an id. Knows: what each operation makes of them. Does not know: how
+ * anyone dies, how a scene was arranged (family_object.c).
+ *
+ * After every death an object exists whole or not at all; what was acknowledged is so; an object
+ * that nobody can reach any more has given its memory back. Who waits in an object without a name
+ * has it as long as he likes.
+ */
+#include "family_object.h"
+
+#include "judge.h"
+#include "object.h"
+#include "require.h"
+#include "slotword.h"
+#include "teardown.h"
+
+#include <errno.h>
+
+enum answer { NO, MAYBE, YES };
+
+/* --- is there something of that name? --- */
+
+static bool makes(const struct operation *operation)
+{
+	return operation->run == object_make || operation->run == object_make_exclusive;
+}
+
+static bool unlinks(const struct operation *operation)
+{
+	return operation->run == object_unlink_it;
+}
+
+static enum answer was_done(const struct scene *scene, enum role role)
+{
+	const struct ledger *ledger = scene->parties[role].ledger;
+
+	if (role == SURVIVOR || atomic_load(&ledger->is_done))
+		return ledger->result >= 0 ? YES : NO;
+	return scene->step == 0 ? NO : MAYBE;
+}
+
+/* The most that any of the two has done of that. */
+static enum answer is_done(const struct scene *scene, bool (*is_it)(const struct operation *))
+{
+	enum answer by_victim = is_it(scene->operation) ? was_done(scene, VICTIM) : NO;
+	enum answer by_other = scene->other && is_it(scene->other) ? was_done(scene, SURVIVOR) : NO;
+
+	return by_victim > by_other ? by_victim : by_other;
+}
+
+static enum answer is_there(const struct scene *scene)
+{
+	enum answer made = is_done(scene, makes), unlinked = is_done(scene, unlinks);
+
+	if (scene->context->earlier == EARLIER_DIED && made == NO)
+		made = MAYBE;
+	if (unlinked == NO)
+		return object_has_name(scene) ? YES : made;
+	if (made != NO)
+		return MAYBE; /* whichever came last */
+	return unlinked == YES ? NO : MAYBE;
+}
+
+/* --- does it work? --- */
+
+static bool is_queue_whole(struct scene *scene, mp_queue *queue)
+{
+	unsigned expected = scene->operation->variant == FILLED ? CAPACITY : 0, found = 0;
+	char message[MESSAGE_BYTES];
+
+	while (mp_queue_get(queue, message, sizeof message, MP_NOW) >= 0)
+		found++;
+	if (found != expected && !scene->context->has_sleeper)
+		return complain(scene, "it has %u messages, not %u", found, expected);
+	for (unsigned i = 0; i < 3 * CAPACITY; i++)
+		if (mp_queue_put(queue, message, 1, MP_NOW) != 0 ||
+		    mp_queue_get(queue, message, 1, MP_NOW) != 1)
+			return complain(scene, "the queue does not work");
+	return true;
+}
+
+static bool is_lock_whole(struct scene *scene, mp_lock *lock)
+{
+	return (mp_lock_acquire(lock, MP_NOW) == 0 && mp_lock_release(lock) == 0) ||
+	       complain(scene, "the lock does not work");
+}
+
+/* What CHECKER has opened; it closes it. */
+static bool is_whole(struct scene *scene)
+{
+	struct party *checker = &scene->parties[CHECKER];
+	bool is_good = checker->queue ? is_queue_whole(scene, checker->queue)
+				      : is_lock_whole(scene, checker->lock);
+
+	object_close_handle(checker);
+	return is_good;
+}
+
+/* --- questions --- */
+
+static bool is_name_right(struct scene *scene)
+{
+	enum answer due = is_there(scene);
+	int result = object_open_it(scene, &scene->parties[CHECKER], MP_EXISTING);
+
+	if (result == -ENOENT)
+		return due != YES || complain(scene, "it was made and is gone");
+	if (result != 0)
+		return complain(scene, "opening it afterwards says %d", result);
+	return is_whole(scene) &&
+	       (due != NO || complain(scene, "it was unlinked, or never made, and is there"));
+}
+
+/* An id leads to its object as long as that has its name or, anonymous, is held. */
+static bool is_id_right(struct scene *scene)
+{
+	bool is_lost = object_is_id_stale(scene) ||
+		       (object_is_anonymous(scene) && !scene->parties[EARLIER].queue &&
+			!scene->parties[EARLIER].lock);
+	int result;
+
+	if (!scene->id || !(is_lost || object_is_anonymous(scene)))
+		return true;
+	result = object_open_by_id(scene, &scene->parties[CHECKER]);
+	if (is_lost)
+		return result == -ESTALE || complain(scene, "a stale id says %d", result);
+	return result == 0 ? is_whole(scene)
+			   : complain(scene, "the id of an object that is held says %d", result);
+}
+
+static void wake_sleeper(struct party *survivor)
+{
+	char byte = 7;
+
+	if (survivor->queue)
+		require(mp_queue_put(survivor->queue, &byte, 1, MP_NOW) == 0);
+	else
+		require(mp_lock_release(survivor->lock) == 0);
+}
+
+/* It sleeps on until somebody has something for it. */
+static bool is_sleeper_unharmed(struct scene *scene)
+{
+	struct ledger *sleeper = scene->parties[SLEEPER].ledger;
+
+	if (!scene->is_copy && atomic_load(&sleeper->is_done))
+		return complain(scene, "who waits in it was sent away: %d", sleeper->result);
+	wake_sleeper(&scene->parties[SURVIVOR]);
+	if (!judge_sleeper_woke(scene))
+		return complain(scene, "who waits in it is not woken");
+	return scene->is_copy || sleeper->result == (scene->parties[SLEEPER].queue ? 1 : 0) ||
+	       complain(scene, "who waits in it is told %d", sleeper->result);
+}
+
+/* Of two that insist on making it one may have. */
+static bool is_exclusive(struct scene *scene)
+{
+	const struct ledger *victim = scene->parties[VICTIM].ledger;
+
+	if (!scene->other || scene->operation->run != object_make_exclusive ||
+	    scene->other->run != object_make_exclusive)
+		return true;
+	return !(atomic_load(&victim->is_done) && victim->result == 0 &&
+		 scene->parties[SURVIVOR].ledger->result == 0) ||
+	       complain(scene, "two have made it, each alone");
+}
+
+bool object_check(struct scene *scene)
+{
+	bool is_good = true;
+
+	if (scene->context->has_sleeper)
+		is_good = is_sleeper_unharmed(scene);
+	is_good &= is_id_right(scene);
+	is_good &= is_name_right(scene);
+	is_good &= is_exclusive(scene);
+	return teardown(scene) && is_good;
+}
