@@ -78,6 +78,7 @@ static void recover_while_it_stands(struct scene *scene)
 	scene_clone(scene, SLEEPER, recover_now);
 	status = scene_wait(scene, SLEEPER, RECOVER_MS);
 	scene->is_dead[SLEEPER] = status != 0;
+	scene->is_swept[VICTIM] = status == 0;
 	if (status == 0)
 		return;
 	complain(scene, "the recovery beside a survivor does not end well: %#x", (unsigned)status);
