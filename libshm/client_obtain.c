@@ -7,6 +7,7 @@
 
 #include "bits.h"
 #include "explain.h"
+#include "opts.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -57,29 +58,19 @@ int client_explain_open(int error, const char *name)
 	}
 }
 
-static void say_difference(char *text, size_t bytes, const char *field, uint64_t there,
-			   uint64_t wanted)
-{
-	size_t used = strlen(text);
-
-	if (wanted && wanted != there)
-		snprintf(text + used, bytes - used, "%s %s is %llu, not %llu", used ? "," : "",
-			 field, (unsigned long long)there, (unsigned long long)wanted);
-}
-
 static int explain_shape(const char *name, const struct proto_open *wanted,
 			 const struct proto_opened *there)
 {
-	char text[200] = "";
+	struct opts_difference difference = { .text = "" };
 
 	if (!there->size_bytes)
 		return client_explain_open(-EPROTO, name);
-	say_difference(text, sizeof text, "size_bytes", there->size_bytes,
-		       align_up(wanted->size_bytes, GRANULE_BYTES));
-	say_difference(text, sizeof text, "max_clients", there->max_clients, wanted->max_clients);
-	say_difference(text, sizeof text, "max_sleepers", there->max_threads, wanted->max_threads);
+	opts_note_number(&difference, "size_bytes", there->size_bytes,
+			 align_up(wanted->size_bytes, GRANULE_BYTES));
+	opts_note_number(&difference, "max_clients", there->max_clients, wanted->max_clients);
+	opts_note_number(&difference, "max_sleepers", there->max_threads, wanted->max_threads);
 	return explain(-EPROTO, "segment '%s' is another than was asked for:%s; 0 takes what is "
-				"there", name, text);
+				"there", name, difference.text);
 }
 
 int client_obtain(struct mp_segment *segment, const char *name, const struct mp_segment_opts *opts,

@@ -17,4 +17,7 @@ struct mp_lock {
 	uint32_t kind; /* constant: checked once at open */
 };
 
+/* For people: "checked"; "?" when it is none. */
+const char *lock_kind_name(uint32_t kind);
+
 #endif

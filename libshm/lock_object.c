@@ -32,14 +32,31 @@ static int make_lock(struct seg *seg, struct self *me, void *object, const void 
 	return 0;
 }
 
-static bool lock_fits(const void *object, const void *opts)
+const char *lock_kind_name(uint32_t kind)
 {
-	struct shm_lock *shared = (struct shm_lock *)object;
+	switch (kind) {
+	case MP_LOCK_CHECKED: return "checked";
+	case MP_LOCK_PLAIN: return "plain";
+	case MP_LOCK_RECURSIVE: return "recursive";
+	default: return "?";
+	}
+}
+
+static const char *after_death(uint32_t on_owner_death)
+{
+	return on_owner_death == MP_OWNER_POISON ? "poison" : "report";
+}
+
+static void compare_lock(void *object, const void *opts, struct opts_difference *difference)
+{
+	struct shm_lock *shared = object;
 	const struct mp_lock_opts *wish = opts;
 
-	return (!wish->kind || wish->kind == load_relaxed(&shared->kind)) &&
-	       (!wish->on_owner_death ||
-		wish->on_owner_death == load_relaxed(&shared->on_owner_death));
+	opts_note_word(difference, "kind", lock_kind_name(load_relaxed(&shared->kind)),
+		       wish->kind ? lock_kind_name(wish->kind) : NULL);
+	opts_note_word(difference, "on_owner_death",
+		       after_death(load_relaxed(&shared->on_owner_death)),
+		       wish->on_owner_death ? after_death(wish->on_owner_death) : NULL);
 }
 
 /* Where that thread had taken the lock, as its list of held locks says; 0: it does not say. */
@@ -168,7 +185,7 @@ int mp_lock_open(mp_segment *segment, const char *name, const struct mp_lock_opt
 					  .flags = wish->flags,
 					  .type = &lock_type,
 					  .bytes = sizeof(struct shm_lock),
-					  .fits = lock_fits,
+					  .compare = compare_lock,
 					  .make = make_lock,
 					  .opts = wish };
 	struct object_handle handle;

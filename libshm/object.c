@@ -167,6 +167,7 @@ static int attach_object(struct seg *seg, struct shm_entry *entry,
 {
 	const struct object_type *found = object_type(load_relaxed(&entry->kind));
 	void *object = object_of_entry(seg, entry, request->type);
+	struct opts_difference difference = { .text = "" };
 
 	if (request->flags & MP_EXCLUSIVE)
 		return explain(-EEXIST, "a %s '%s' exists in segment '%s'",
@@ -175,9 +176,12 @@ static int attach_object(struct seg *seg, struct shm_entry *entry,
 		return explain(-EPROTO, "'%s' in segment '%s' is a %s, not a %s", request->name,
 			       seg->name, found ? found->name : "corrupt object",
 			       request->type->name);
-	if (request->fits && !request->fits(object, request->opts))
-		return explain(-EPROTO, "the %s '%s' in segment '%s' was made with other options",
-			       request->type->name, request->name, seg->name);
+	if (request->compare)
+		request->compare(object, request->opts, &difference);
+	if (difference.text[0])
+		return explain(-EPROTO, "the %s '%s' in segment '%s' is another than was asked for:"
+					"%s; 0 takes what is there",
+			       request->type->name, request->name, seg->name, difference.text);
 	fill_handle(seg, entry, object, ret_handle);
 	object_take_handle(seg, ret_handle->index, who_generation(ret_handle->id));
 	return 0;

@@ -7,6 +7,7 @@
 #ifndef LIBSHM_OBJECT_H
 #define LIBSHM_OBJECT_H
 
+#include "opts.h"
 #include "self.h"
 
 struct sweep; /* recover.c: one dead client being swept */
@@ -41,8 +42,8 @@ struct object_request {
 	unsigned flags;   /* MP_EXISTING, MP_EXCLUSIVE */
 	const struct object_type *type;
 	uint64_t bytes;
-	/* Do the options of one who attaches agree with what is there? */
-	bool (*fits)(const void *object, const void *opts);
+	/* What the options of one who attaches want otherwise than it is. */
+	void (*compare)(void *object, const void *opts, struct opts_difference *difference);
 	/* Fill a fresh, zeroed object; 0 or -errno. Blocks it allocates stay HELD by me: the type's
 	 * `blocks` names them and object_open links them. Leaves a sentence. */
 	int (*make)(struct seg *seg, struct self *me, void *object, const void *opts);

@@ -8,6 +8,7 @@
  */
 #include "blockword.h"
 #include "cellword.h"
+#include "lock_internal.h"
 #include "lockword.h"
 #include "observe_internal.h"
 
@@ -84,20 +85,6 @@ static uint32_t count_waiting(struct observe_copy *copy, struct shm_waiters *set
 			waiting += observe_is_waiting(&copy->threads[slot], record);
 	}
 	return waiting;
-}
-
-static const char *lock_kind_name(uint32_t kind)
-{
-	switch (kind) {
-	case MP_LOCK_CHECKED:
-		return "checked";
-	case MP_LOCK_PLAIN:
-		return "plain";
-	case MP_LOCK_RECURSIVE:
-		return "recursive";
-	default:
-		return "?";
-	}
 }
 
 /* How long this grant is known: two looks at the same grant number mean no release in between. */

@@ -8,6 +8,7 @@
 #include "explain.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 const char *opts_name(struct opts_of what)
@@ -65,4 +66,24 @@ int opts_check_text(struct opts_of what, const char *field, const char *text)
 		return 0;
 	return explain(-ENAMETOOLONG, "%s '%.20s': opts.%s '%.20s...' has %zu bytes, at most %d",
 		       what.kind, opts_name(what), field, text, length, NAME_BYTES - 1);
+}
+
+void opts_note_word(struct opts_difference *difference, const char *field, const char *there,
+		    const char *wanted)
+{
+	size_t used = strlen(difference->text);
+
+	if (wanted && strcmp(there, wanted) != 0)
+		snprintf(difference->text + used, sizeof(difference->text) - used,
+			 "%s %s is %s, not %s", used ? "," : "", field, there, wanted);
+}
+
+void opts_note_number(struct opts_difference *difference, const char *field, uint64_t there,
+		      uint64_t wanted)
+{
+	char there_text[24], wanted_text[24];
+
+	snprintf(there_text, sizeof(there_text), "%llu", (unsigned long long)there);
+	snprintf(wanted_text, sizeof(wanted_text), "%llu", (unsigned long long)wanted);
+	opts_note_word(difference, field, there_text, wanted ? wanted_text : NULL);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What callers hand in, checked before anything is done. Knows: how flags, reserved fields and
- * out-parameters are refused. Does not know: which ones a call takes.
+ * out-parameters are refused, and shapes other than what is there. Does not know: which ones a call
+ * takes.
  */
 #ifndef LIBSHM_OPTS_H
 #define LIBSHM_OPTS_H
@@ -30,6 +31,17 @@ int opts_refuse_null(const char *call, const char *what) cold;
 
 /* A name that is kept: NULL, or short enough. 0, -ENAMETOOLONG. */
 int opts_check_text(struct opts_of what, const char *field, const char *text);
+
+/* What is there differs from what was asked for. Empty: it does not. */
+struct opts_difference {
+	char text[200];
+};
+
+/* Wanted 0, or NULL, takes what is there. */
+void opts_note_number(struct opts_difference *difference, const char *field, uint64_t there,
+		      uint64_t wanted);
+void opts_note_word(struct opts_difference *difference, const char *field, const char *there,
+		    const char *wanted);
 
 /* The name in sentences. */
 const char *opts_name(struct opts_of what);

@@ -65,14 +65,14 @@ static int make_queue(struct seg *seg, struct self *me, void *object, const void
 	return 0;
 }
 
-static bool queue_fits(const void *object, const void *opts)
+static void compare_queue(void *object, const void *opts, struct opts_difference *difference)
 {
-	struct shm_queue *shared = (struct shm_queue *)object;
+	struct shm_queue *shared = object;
 	const struct mp_queue_opts *wish = ((const struct queue_wish *)opts)->opts;
 
-	return (!wish->capacity || wish->capacity == load_relaxed(&shared->capacity)) &&
-	       (!wish->message_bytes ||
-		wish->message_bytes == load_relaxed(&shared->message_bytes));
+	opts_note_number(difference, "capacity", load_relaxed(&shared->capacity), wish->capacity);
+	opts_note_number(difference, "message_bytes", load_relaxed(&shared->message_bytes),
+			 wish->message_bytes);
 }
 
 /* --- recovery --- */
@@ -323,7 +323,7 @@ int mp_queue_open(mp_segment *segment, const char *name, const struct mp_queue_o
 					  .flags = wish.opts->flags,
 					  .type = &queue_type,
 					  .bytes = sizeof(struct shm_queue),
-					  .fits = queue_fits,
+					  .compare = compare_queue,
 					  .make = make_queue,
 					  .opts = &wish };
 	struct object_handle handle;

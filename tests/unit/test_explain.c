@@ -110,7 +110,8 @@ static void failures_to_open_a_lock_are_explained(void **state)
 	REFUSED(mp_lock_open(segment, long_name, NULL, &other), -ENAMETOOLONG, "a_name_of_more");
 	REFUSED(mp_lock_open(segment, "x", &existing, &other), -ENOENT, "'x'");
 	REFUSED(mp_lock_open(segment, "l", &new, &other), -EEXIST, "'l'");
-	REFUSED(mp_lock_open(segment, "l", &recursive, &other), -EPROTO, "'l'");
+	REFUSED(mp_lock_open(segment, "l", &recursive, &other), -EPROTO,
+		"kind is checked, not recursive");
 	REFUSED(mp_lock_open(segment, "q", NULL, &other), -EPROTO, "'q'");
 	REFUSED(mp_lock_open(segment, "l", NULL, NULL), -EINVAL, "'l'");
 	REFUSED(mp_lock_open(NULL, "l", NULL, &other), -EINVAL, "'l'");
@@ -193,7 +194,7 @@ static void failures_to_open_a_queue_are_explained(void **state)
 	REFUSED(mp_queue_open(segment, long_name, NULL, &other), -ENAMETOOLONG, "a_name_of_more");
 	REFUSED(mp_queue_open(segment, "x", &existing, &other), -ENOENT, "'x'");
 	REFUSED(mp_queue_open(segment, "q", &new, &other), -EEXIST, "'q'");
-	REFUSED(mp_queue_open(segment, "q", &seven, &other), -EPROTO, "'q'");
+	REFUSED(mp_queue_open(segment, "q", &seven, &other), -EPROTO, ", not 7");
 	REFUSED(mp_queue_open(segment, "l", NULL, &other), -EPROTO, "'l'");
 	REFUSED(mp_queue_open(segment, "q", NULL, NULL), -EINVAL, "'q'");
 	REFUSED(mp_queue_open(NULL, "q", NULL, &other), -EINVAL, "'q'");
