@@ -74,10 +74,10 @@ struct arena_block {
 	uint64_t bytes;
 };
 
-/* arena_unlink for who has the only reference (a queue's cell that he is READING, a record that he
- * has LEASED): finds the block once, for arena_give_back. Called before the payload is read, it
- * fetches the word's line while that travels too. NULL, and no word, if the reference is impossible
- * or stale, or the block is somebody else's. */
+/* arena_unlink for who has the only reference (a queue's cell that he is READING, a record that
+ * nobody else may end): finds the block once, for arena_give_back. Called before the payload is
+ * read, it fetches the word's line while that travels too. NULL, and no word, if the reference is
+ * impossible or stale, or the block is somebody else's. */
 void *arena_take_over(struct seg *seg, uint32_t client, uint64_t reference,
 		      struct arena_block *ret_block);
 /* Still HELD by us? A recoverer that comes very late may have linked it again in the name of a dead

@@ -21,9 +21,14 @@
  *   lease   63      40 39    16 15      4 3    0
  *          |  seq:24  |   -    | client  | state |
  *
- *      FREE --CAS--> CLAIMING(me) --> LEASED(me) --ack--> FREE
- *      CLAIMING(dead), LEASED(dead), LEASED(me) on return --> RETURNED --CAS--> LEASED(me)
- *      CLAIMING(dead) while the cell still has the message --> FREE
+ *      FREE --CAS--> CLAIMING(me) --store--> LEASED(me) --ack: CAS--> FREE
+ *      LEASED(me) --ack of a message with a block: CAS--> ENDING(me) --CAS--> FREE
+ *      LEASED(me) --return: CAS--> RETURNED --CAS--> LEASED(me)
+ *      CLAIMING(dead), LEASED(dead), ENDING(dead) --recovery: CAS--> RETURNED
+ *      CLAIMING(dead) while the cell still has the message --recovery: CAS--> FREE
+ *
+ * LEASED is every thread's of its client, which all may have copies of the slot: one CAS out of it
+ * decides who acks or returns. CLAIMING and ENDING are one thread's, who alone may touch the block.
  *
  * seq grows whenever the record leaves FREE or changes its owner.
  */
@@ -41,7 +46,13 @@ enum cell_state {
 	CELL_SEALED = 5
 };
 
-enum lease_state { LEASE_FREE = 0, LEASE_CLAIMING = 1, LEASE_LEASED = 2, LEASE_RETURNED = 3 };
+enum lease_state {
+	LEASE_FREE = 0,
+	LEASE_CLAIMING = 1,
+	LEASE_LEASED = 2,
+	LEASE_RETURNED = 3,
+	LEASE_ENDING = 4
+};
 
 #define LAP_SHIFT 24
 #define LAP_MASK ((UINT64_C(1) << 40) - 1)

@@ -85,7 +85,7 @@ static_assert(sizeof(struct shm_cell) == CACHE_LINE, "cell");
 
 /* A message that a client works on (claim .. ack), moved out of its cell.
  *
- *   word  cellword.h: FREE, CLAIMING, LEASED, RETURNED, with owner and sequence
+ *   word  cellword.h: FREE, CLAIMING, LEASED, ENDING, RETURNED, with owner and sequence
  *   from  position of the cell it came from
  *   filled  the sequence for which from, meta and payload are valid; stored after them: tells
  *         recovery whether the record or the cell holds the message when the owner died between

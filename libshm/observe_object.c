@@ -217,6 +217,12 @@ static uint32_t queue_depth(struct observe_copy *copy, struct shm_queue *queue,
 	return distance < row->capacity ? (uint32_t)distance : row->capacity;
 }
 
+/* Whoever dies while it ends a lease has not ended it. */
+static bool is_leased(enum lease_state state)
+{
+	return state == LEASE_LEASED || state == LEASE_ENDING;
+}
+
 static uint32_t count_leased(struct observe_copy *copy, struct shm_queue *queue)
 {
 	struct shm_lease leases[LEASES_PER_CHUNK];
@@ -231,7 +237,7 @@ static uint32_t count_leased(struct observe_copy *copy, struct shm_queue *queue)
 		    observe_read(copy->fd, leases, sizeof(leases), offset) < 0)
 			continue;
 		for (unsigned j = 0; j < LEASES_PER_CHUNK; j++)
-			leased += lease_word_state(load_relaxed(&leases[j].word)) == LEASE_LEASED;
+			leased += is_leased(lease_word_state(load_relaxed(&leases[j].word)));
 	}
 	return leased;
 }

@@ -30,7 +30,7 @@ struct mp_queue {
 /* Where a message is while this thread takes it. */
 struct taken {
 	struct shm_cell *cell;   /* READING by us, or */
-	struct shm_lease *lease; /* LEASED by us */
+	struct shm_lease *lease; /* LEASED or ENDING by us */
 	uint64_t word;           /* what that word says */
 	uint64_t position;
 	uint64_t meta;
@@ -91,7 +91,10 @@ int lease_claim(struct ring *ring, struct self *me, struct shm_lease **ret_lease
 uint64_t lease_keep(struct shm_lease *lease, uint64_t word);
 /* A RETURNED record becomes ours. */
 bool lease_take_returned(struct ring *ring, uint32_t client, struct taken *ret_taken);
-/* LEASED -> FREE / RETURNED, exactly once: false if it is not ours any more. */
+/* LEASED -> ENDING, before the block of the message is touched: false if another thread was faster.
+ * *word becomes what the record says. */
+bool lease_begin_end(struct shm_lease *lease, uint64_t *word);
+/* LEASED or ENDING -> FREE, LEASED -> RETURNED, exactly once: false if it is not ours any more. */
 bool lease_end(struct ring *ring, struct shm_lease *lease, uint64_t word);
 bool lease_return(struct shm_lease *lease, uint64_t word);
 /* Its index in the queue, to be kept by the user, and back; NULL if impossible. */
@@ -111,8 +114,8 @@ uint32_t lease_count(struct ring *ring, enum lease_state state);
  * -EMSGSIZE (ret_taken->meta tells), -EBADMSG. */
 int queue_take(struct mp_queue *queue, struct self *me, size_t cap, int64_t timeout,
 	       struct taken *ret_taken);
-/* Put what was taken back; the next getter has it, flagged. */
-void queue_put_back(struct mp_queue *queue, struct self *me, struct taken *taken);
+/* Put what was taken back; the next getter has it, flagged. False if it was done already. */
+bool queue_put_back(struct mp_queue *queue, struct self *me, struct taken *taken);
 /* Its bytes; NULL if the reference is corrupt. */
 void *queue_payload(struct mp_queue *queue, const struct taken *taken, size_t *ret_len);
 /* The same for who finishes next: a block, *ret_block, is HELD by us from here on. Its word is NULL

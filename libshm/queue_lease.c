@@ -12,8 +12,22 @@
  * | filled stored       | CLAIMING, cell READING  | the cell          | FREE, cell READY       |
  * | cell EMPTY (commit) | CLAIMING, cell moved on | the record        | RETURNED               |
  * | LEASED              | LEASED                  | the record        | RETURNED               |
- * | ack: block HELD     | LEASED                  | the record        | block LINKED, RETURNED |
+ * | ack: ENDING         | ENDING, block LINKED    | the record        | RETURNED               |
+ * | ack: block HELD     | ENDING                  | the record        | block LINKED, RETURNED |
  * | ack: FREE (commit)  | FREE                    | nowhere, done     | block swept            |
+ *
+ * The word is written by the owner's threads, by recoverers once it is dead, and in FREE and
+ * RETURNED by whoever claims. Why ENDING: two threads have copies of one slot, and ack it, return
+ * it, or one this and the other that.
+ *
+ *     acks                        returns                     another process
+ *     block LINKED -> HELD(me)
+ *                                 LEASED -> RETURNED
+ *                                                             RETURNED -> LEASED(it)
+ *     LEASED -> FREE fails                                    its block is HELD by a stranger
+ *
+ * So the block is taken over only by who has left LEASED first; the others fail at that CAS and
+ * have changed nothing. A get has just made its record LEASED and tells nobody: it needs no ENDING.
  */
 #include "arena.h"
 #include "queue_internal.h"
@@ -132,6 +146,17 @@ uint64_t lease_keep(struct shm_lease *lease, uint64_t word)
 
 	store_release(&lease->word, kept);
 	return kept;
+}
+
+bool lease_begin_end(struct shm_lease *lease, uint64_t *word)
+{
+	uint64_t seen = *word;
+	uint64_t ending = lease_word(lease_word_seq(seen), lease_word_client(seen), LEASE_ENDING);
+
+	if (!cas_acquire(&lease->word, &seen, ending))
+		return false;
+	*word = ending;
+	return true;
 }
 
 bool lease_end(struct ring *ring, struct shm_lease *lease, uint64_t word)

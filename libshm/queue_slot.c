@@ -154,13 +154,18 @@ static void fill_slot(struct mp_queue *queue, const struct taken *taken, void *d
 	ret_slot->private_[SLOT_META] = taken->meta;
 }
 
-/* Its block stays LINKED while it is leased: it is taken over only now. */
+/* Its block stays LINKED while it is leased: it is taken over only now, by the one thread that ends
+ * the lease (queue_lease.c). */
 static bool finish(struct mp_queue *queue, struct self *me, struct taken *taken)
 {
-	struct arena_block block;
+	struct arena_block block = { .word = NULL };
 	size_t len;
 
-	queue_take_payload(queue, me, taken, &block, &len);
+	if (cell_meta_kind(taken->meta) != PAYLOAD_INLINE) {
+		if (!lease_begin_end(taken->lease, &taken->word))
+			return false;
+		queue_take_payload(queue, me, taken, &block, &len);
+	}
 	return queue_finish(queue, me, taken, &block);
 }
 
@@ -244,7 +249,8 @@ int mp_queue_return(mp_queue *queue, struct mp_slot *slot)
 	result = self_get(queue->ring.seg, &me);
 	if (result < 0 || (result = find_claimed(queue, me, slot, &taken)) < 0)
 		return result;
-	queue_put_back(queue, me, &taken);
+	if (!queue_put_back(queue, me, &taken))
+		return queue_explain(queue, -EINVAL, "the message was already done");
 	slot->private_[SLOT_KIND] = KIND_NONE;
 	slot->data = NULL;
 	return 0;

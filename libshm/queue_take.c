@@ -329,14 +329,15 @@ void queue_return_all(struct mp_queue *queue, struct self *me)
 	wait_wake_all(queue->ring.seg, me, &shared->readable);
 }
 
-void queue_put_back(struct mp_queue *queue, struct self *me, struct taken *taken)
+bool queue_put_back(struct mp_queue *queue, struct self *me, struct taken *taken)
 {
 	struct shm_queue *shared = queue->ring.shared;
 
 	if (taken->cell)
 		swap_seqcst(&taken->cell->word, cell_word_redelivered(taken->word));
-	else
-		lease_return(taken->lease, taken->word);
+	else if (!lease_return(taken->lease, taken->word))
+		return false;
 	add_seqcst(&shared->rescan, 1);
 	wait_wake_one(queue->ring.seg, me, &shared->readable);
+	return true;
 }

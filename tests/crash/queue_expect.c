@@ -7,7 +7,7 @@
  * | cell READY, taken before                | flagged        |
  * | cell READING by a dead one              | flagged        |
  * | cell WRITING by a dead one              | no             |
- * | record LEASED by a dead one             | flagged        |
+ * | record LEASED or ENDING by a dead one   | flagged        |
  * | record CLAIMING, filled, its cell moved | flagged        |
  * | record CLAIMING otherwise               | as the cell    |
  * | record RETURNED                         | flagged        |
@@ -85,7 +85,7 @@ static void look_at_lease(struct scene *scene, const struct ring *ring, struct s
 	uint64_t word = load_acquire(&lease->word);
 	enum lease_state state = lease_word_state(word);
 	bool is_left = is_dead(scene, lease_word_client(word)) &&
-		       (state == LEASE_LEASED ||
+		       (state == LEASE_LEASED || state == LEASE_ENDING ||
 			(state == LEASE_CLAIMING && has_moved(ring, lease, word)));
 
 	if (state == LEASE_RETURNED || is_left)

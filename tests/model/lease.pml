@@ -7,8 +7,9 @@
  * take_returned), queue_take.c (take_now, take_behind, queue_put_back) and of queue_object.c
  * recover_lease, cell_still_has_it, recover_cell and recover_queue. Abstracts away: the walk to a
  * cell and the hints (queue_cell.pml): each cell is put once a lap by the model itself, in one
- * step, as soon as it is EMPTY; chunks of records; blocks; sleeping; closing; which record a
- * claimer tries first is open.
+ * step, as soon as it is EMPTY; chunks of records; blocks, and with them ENDING, which is LEASED to
+ * everybody but the one thread that acks; sleeping; closing; which record a claimer tries first is
+ * open.
  *
  * Safety: each message is done exactly once; nobody has a message that another one has; whoever
  * gets a message that was claimed before is told so; what the record says is that message; in the

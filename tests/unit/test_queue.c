@@ -7,6 +7,7 @@
 #include "arena.h"
 #include "cellword.h"
 #include "objects.h"
+#include "spin.h"
 
 #include <libshm/observe.h>
 #include <libshm/process.h>
@@ -684,6 +685,112 @@ static void closed_queue_waits_for_a_foreign_lease(void **state)
 	objects_end(&objects);
 }
 
+/* --- one slot, two threads --- */
+
+#define CONTESTS 20000
+#define LAST_CONTEST UINT32_MAX
+#define CONTEST_BYTES 300 /* in a block of its own */
+
+struct contest {
+	struct objects here, there; /* two clients, as two processes are */
+	mp_queue *queue, *other;
+	struct mp_slot slot; /* the helper's copy */
+	atom32 round, acked;
+	int result;
+};
+
+static void contest_begin(struct contest *contest)
+{
+	struct seg *seg;
+
+	memset(contest, 0, sizeof *contest);
+	contest->queue = open_queue(objects_begin(&contest->here), 4);
+	seg = harness_segment_map_again(contest->here.seg);
+	seg->hooks = &objects_hooks;
+	seg->fork_epoch = self_fork_epoch();
+	seg->client = harness_segment_client(seg, &seg->client_generation);
+	contest->there.seg = seg;
+	contest->there.handle = (struct mp_segment){ .seg = seg, .users = 1 };
+	contest->other = open_queue(&contest->there.handle, 4);
+}
+
+static void contest_end(struct contest *contest)
+{
+	mp_queue_close(contest->other);
+	mp_queue_close(contest->queue);
+	objects_end(&contest->there);
+	objects_end(&contest->here);
+}
+
+static void *ack_each_round(void *arg)
+{
+	struct contest *contest = arg;
+	uint32_t done = 0, round;
+
+	for (;;) {
+		while ((round = load_acquire(&contest->round)) == done)
+			cpu_relax();
+		if (round == LAST_CONTEST)
+			return NULL;
+		contest->result = mp_queue_ack(contest->queue, &contest->slot);
+		done = round;
+		store_release(&contest->acked, round);
+	}
+}
+
+/* Both at once; what the return says. */
+static int ack_and_return(struct contest *contest, struct mp_slot *slot, uint32_t round)
+{
+	int result;
+
+	contest->slot = *slot;
+	store_release(&contest->round, round);
+	for (uint32_t i = 0; i < round % 97 * 4; i++)
+		cpu_relax();
+	result = mp_queue_return(contest->queue, slot);
+	while (load_acquire(&contest->acked) != round)
+		cpu_relax();
+	return result;
+}
+
+static void expect_back_or_done(struct contest *contest, bool is_back)
+{
+	char buffer[CONTEST_BYTES];
+	struct mp_message_info info;
+	int result = mp_queue_get_info(contest->other, buffer, sizeof buffer, MP_NOW, &info);
+
+	assert_int_equal(result, is_back ? CONTEST_BYTES : -EAGAIN);
+	if (is_back)
+		assert_int_equal(info.flags, MP_REDELIVERED);
+}
+
+static void slot_that_two_threads_ack_and_return_at_once_is_done_or_comes_back(void **state)
+{
+	int64_t end_ns = harness_now_ns() + MP_MSEC(1500);
+	char message[CONTEST_BYTES] = "once";
+	struct contest contest;
+	struct mp_slot slot;
+	pthread_t helper;
+	uint64_t before;
+	int returned;
+
+	contest_begin(&contest);
+	before = used_blocks(contest.here.seg);
+	pthread_create(&helper, NULL, ack_each_round, &contest);
+	for (uint32_t i = 1; i <= CONTESTS && harness_now_ns() < end_ns; i++) {
+		assert_int_equal(mp_queue_put(contest.queue, message, sizeof message, MP_NOW), 0);
+		assert_int_equal(mp_queue_claim(contest.queue, MP_NOW, &slot), 0);
+		returned = ack_and_return(&contest, &slot, i);
+		assert_true((returned == 0 && contest.result == -EINVAL) ||
+			    (returned == -EINVAL && contest.result == 0));
+		expect_back_or_done(&contest, returned == 0);
+	}
+	store_release(&contest.round, LAST_CONTEST);
+	pthread_join(helper, NULL);
+	assert_true(used_blocks(contest.here.seg) <= before + 1); /* and the leases' chunk */
+	contest_end(&contest);
+}
+
 /* Two getters wait; the messages become ready in the wrong order. */
 static void *get_one(void *arg)
 {
@@ -910,6 +1017,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(get_that_died_gives_its_message_back_flagged),
 	HARNESS_TEST(closed_queue_waits_for_a_foreign_lease),
 	HARNESS_TEST(second_message_ready_first_still_wakes_both),
+	HARNESS_TEST(slot_that_two_threads_ack_and_return_at_once_is_done_or_comes_back),
 	HARNESS_TEST(last_handle_that_closes_gives_its_leases_back),
 	HARNESS_TEST(hints_that_are_impossible_do_not_outlast_the_deadline),
 	HARNESS_TEST(hostile_hints_and_words_are_survived),

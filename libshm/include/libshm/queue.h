@@ -173,7 +173,7 @@ MP_MUST_USE int mp_queue_claim(mp_queue *queue, int64_t timeout, struct mp_slot 
 /* The leased message is done; its memory is freed, slot->data must not be used again.
  *
  * Blocks:  never.
- * Threads: any thread of the process that claimed.
+ * Threads: any thread of the process that claimed; of several at once one has done it.
  * Crash:   done or given back.
  * Errors:  -EINVAL (not leased by this process, or already done)
  */
@@ -182,9 +182,9 @@ MP_MUST_USE int mp_queue_ack(mp_queue *queue, struct mp_slot *slot);
 /* Give a leased message back; the next getter has it, flagged MP_REDELIVERED.
  *
  * Blocks:  never.
- * Threads: any thread of the process that claimed.
+ * Threads: any thread of the process that claimed; of several at once one has done it.
  * Crash:   given back.
- * Errors:  -EINVAL
+ * Errors:  -EINVAL (not leased by this process, or already done)
  */
 MP_MUST_USE int mp_queue_return(mp_queue *queue, struct mp_slot *slot);
 
