@@ -3,16 +3,17 @@
  * Queues in the crash matrix. Knows: contexts, and which operation runs where. Does not know: what
  * operations do (queue_act.c), what must hold (queue_check.c).
  */
+#include "family_queue.h"
+
 #include "arena.h"
-#include "crash.h"
+#include "layout.h"
 #include "queue_act.h"
 #include "queue_check.h"
 #include "queue_expect.h"
+#include "queue_keep.h"
 #include "queue_message.h"
+#include "queue_says.h"
 #include "require.h"
-
-enum { EMPTY = 1, SOME = 2, WRAPPED = 4, FULL = 8, GETTER_SLEEPS = 16, PUTTER_SLEEPS = 32,
-       STANDS = 7 << 6, DIED = 7 << 9, DIED_IN_THE_MIDDLE = 1 << 10, RETURNED = 1 << 12 };
 
 /* --- contexts --- */
 
@@ -37,6 +38,11 @@ static void fill_up_to(struct scene *scene, unsigned count)
 static void has_some(struct scene *scene)
 {
 	fill_up_to(scene, 2);
+}
+
+static void has_one(struct scene *scene)
+{
+	fill_up_to(scene, 1);
 }
 
 static void has_wrapped(struct scene *scene)
@@ -65,6 +71,44 @@ static void has_returned(struct scene *scene)
 	require(mp_queue_return(party->queue, &party->slot) == 0);
 }
 
+static void is_closed(struct scene *scene)
+{
+	require(mp_queue_close_input(scene->parties[CHECKER].queue) == 0);
+}
+
+static void is_closed_on_some(struct scene *scene)
+{
+	fill_up_to(scene, 2);
+	is_closed(scene);
+}
+
+/* Who claims it lets a getter wait: it may come back. */
+static void is_closed_on_one(struct scene *scene)
+{
+	fill_up_to(scene, 1);
+	is_closed(scene);
+}
+
+/* The next put is to the cell of a message whose block is still in use, and full it is then. */
+static void has_leased_before(struct scene *scene)
+{
+	keep_leases(scene, 1);
+	fill_up_to(scene, CAPACITY - 1);
+}
+
+/* The next lease needs another chunk of records. */
+static void has_leased_many(struct scene *scene)
+{
+	keep_leases(scene, LEASES_PER_CHUNK);
+	fill_up_to(scene, 2);
+}
+
+static void has_no_memory(struct scene *scene)
+{
+	fill_up_to(scene, 2);
+	keep_memory(scene);
+}
+
 #define THIRDS(text, what)                                                                         \
 	{ .name = text " at its beginning", .begin = has_some, .earlier = what, .at = 0,          \
 	  .is_tight = true },                                                                      \
@@ -83,57 +127,102 @@ static const struct context contexts[] = {
 	THIRDS("another", EARLIER_STANDS),
 	THIRDS("unswept death", EARLIER_DIED),
 	{ .name = "a message returned", .begin = has_returned },
+	{ .name = "closed, some messages", .begin = is_closed_on_some },
+	{ .name = "closed and empty", .begin = is_closed },
+	{ .name = "one message, a getter asleep", .begin = has_one, .has_sleeper = true },
+	{ .name = "closed, a getter asleep", .begin = is_closed_on_one, .has_sleeper = true },
+	{ .name = "a block of the last lap leased", .begin = has_leased_before },
+	{ .name = "all records leased", .begin = has_leased_many },
+	{ .name = "no memory left", .begin = has_no_memory },
 };
+
+uint32_t queue_context(const struct scene *scene)
+{
+	return UINT32_C(1) << (scene->context - contexts);
+}
 
 /* --- rows --- */
 
 #define USUAL (SOME | WRAPPED | STANDS | DIED)
 #define ROW(text, where, does) .name = text, .family = &queue_family, .contexts = where, .run = does
-#define ADDS(text, where, bytes)                                                                   \
-	{ ROW(text, where, act_put), .variant = bytes, .arrange = act_write_before,                \
+#define ADDS(text, where, does, bytes)                                                             \
+	{ ROW(text, where, does), .variant = bytes, .arrange = act_write_before,                   \
 	  .unblock = act_get_one, .sleep = act_get_one }
 #define TAKES(text, where, does, bytes)                                                            \
 	{ ROW(text, where, does), .variant = bytes, .unblock = act_put_one, .sleep = act_put_one }
-#define RECOVERS(text, what, bytes)                                                                \
-	{ ROW("recovery of a " text, DIED, act_recover), .variant = bytes, .rival = what,  \
+#define CLAIMS(text, where, does, bytes)                                                           \
+	{ ROW(text, where, does), .variant = bytes, .settle = act_settle_claim,                    \
+	  .unblock = act_put_one, .sleep = act_put_one }
+#define RESERVES(text, where, before, does)                                                        \
+	{ ROW(text, where, does), .variant = BLOCK, .arrange = before,                             \
+	  .settle = act_settle_commit, .unblock = act_get_one, .sleep = act_get_one }
+#define ENDS(text, where, does, bytes)                                                             \
+	{ ROW(text, where, does), .variant = bytes, .arrange = act_claim_before,                   \
+	  .sleep = act_get_one }
+#define CLOSES(text, where, other)                                                                 \
+	{ ROW(text, where, act_close_input), .variant = INLINE, .sleep = other, .closes = true }
+#define RECOVERS(what, bytes)                                                                      \
+	{ ROW("recovery of " what, DIED, act_recover), .variant = bytes, .rival = what,            \
 	  .recovers = true }
 
 static const struct operation operations[] = {
-	ADDS("put", EMPTY | FULL | GETTER_SLEEPS | USUAL, INLINE),
-	ADDS("put of a block", EMPTY | FULL | GETTER_SLEEPS | USUAL, BLOCK),
-	TAKES("get", EMPTY | FULL | PUTTER_SLEEPS | RETURNED | USUAL, act_get, INLINE),
+	ADDS("put", EMPTY | FULL | GETTER_SLEEPS | CLOSED | USUAL, act_put, INLINE),
+	ADDS("put of a block",
+	     EMPTY | FULL | GETTER_SLEEPS | CLOSED | LEASED_BEFORE | NO_MEMORY | USUAL, act_put,
+	     BLOCK),
+	ADDS("put of nothing", EMPTY | WRAPPED, act_put, NOTHING),
+	ADDS("put of the largest in a cell", EMPTY | WRAPPED, act_put, INLINE_MOST),
+	ADDS("put of the smallest block", EMPTY | WRAPPED, act_put, BLOCK_LEAST),
+	{ ROW("put in time", FULL, act_put_in_time), .variant = BLOCK,
+	  .arrange = act_write_before },
+	{ ROW("put beside a putter", PUTTER_SLEEPS, act_put), .variant = BLOCK,
+	  .arrange = act_write_before, .unblock = act_get_two, .sleep = act_put_one },
+	{ ROW("put in time beside a putter", PUTTER_SLEEPS, act_put_in_time), .variant = INLINE,
+	  .arrange = act_write_before, .sleep = act_put_one },
+	TAKES("get", EMPTY | FULL | PUTTER_SLEEPS | RETURNED | CLOSED | DRAINED | USUAL, act_get,
+	      INLINE),
 	TAKES("get of a block", FULL | PUTTER_SLEEPS | RETURNED | USUAL, act_get, BLOCK),
-	{ ROW("reserve", EMPTY | SOME | STANDS | DIED, act_reserve), .variant = BLOCK,
-	  .settle = act_settle_reserve },
-	{ ROW("commit", EMPTY | FULL | GETTER_SLEEPS | USUAL, act_commit), .variant = BLOCK,
-	  .arrange = act_reserve_before, .settle = act_settle_commit, .unblock = act_get_one,
+	TAKES("get of nothing", WRAPPED | RETURNED, act_get, NOTHING),
+	TAKES("get of the largest in a cell", WRAPPED, act_get, INLINE_MOST),
+	TAKES("get of the smallest block", WRAPPED, act_get, BLOCK_LEAST),
+	TAKES("get into too little", WRAPPED | RETURNED, act_get_too_small, BLOCK),
+	{ ROW("get in time", EMPTY, act_get_in_time), .variant = INLINE },
+	{ ROW("get beside a getter", GETTER_SLEEPS, act_get), .variant = BLOCK,
+	  .unblock = act_put_two, .sleep = act_get_one },
+	{ ROW("get in time beside a getter", GETTER_SLEEPS, act_get_in_time), .variant = INLINE,
 	  .sleep = act_get_one },
-	{ ROW("abandon", SOME | STANDS | DIED, act_abandon), .variant = BLOCK,
-	  .arrange = act_reserve_before },
-	{ ROW("claim", EMPTY | FULL | PUTTER_SLEEPS | RETURNED | USUAL, act_claim),
-	  .variant = INLINE, .settle = act_settle_claim, .unblock = act_put_one,
-	  .sleep = act_put_one },
-	{ ROW("claim of a block", SOME | WRAPPED | STANDS | DIED, act_claim), .variant = BLOCK,
+	{ ROW("reserve", EMPTY | SOME | CLOSED | NO_MEMORY | STANDS | DIED, act_reserve),
+	  .variant = BLOCK, .settle = act_settle_reserve },
+	RESERVES("commit", EMPTY | FULL | GETTER_SLEEPS | LEASED_BEFORE | USUAL,
+		 act_reserve_before, act_commit),
+	RESERVES("commit to a closed queue", WRAPPED, act_reserve_and_close_before, act_commit),
+	RESERVES("abandon", SOME | STANDS | DIED, act_reserve_before, act_abandon),
+	CLAIMS("claim", EMPTY | FULL | PUTTER_SLEEPS | RETURNED | CLOSED | LEASED_MANY | NO_MEMORY |
+	       USUAL, act_claim, INLINE),
+	CLAIMS("claim of a block", SOME | WRAPPED | STANDS | DIED, act_claim, BLOCK),
+	CLAIMS("claim of nothing", WRAPPED, act_claim, NOTHING),
+	{ ROW("claim in time", EMPTY, act_claim_in_time), .variant = INLINE,
 	  .settle = act_settle_claim },
-	{ ROW("ack", SOME | WRAPPED | FULL, act_ack), .variant = INLINE,
-	  .arrange = act_claim_before },
-	{ ROW("ack of a block", SOME | WRAPPED | FULL, act_ack), .variant = BLOCK,
-	  .arrange = act_claim_before },
-	{ ROW("return", SOME | FULL, act_return), .variant = INLINE,
-	  .arrange = act_claim_before },
-	{ ROW("return of a block", SOME | FULL, act_return), .variant = BLOCK,
-	  .arrange = act_claim_before },
-	{ ROW("close input", EMPTY | SOME | GETTER_SLEEPS | STANDS | DIED, act_close_input),
-	  .variant = INLINE, .sleep = act_get_one, .closes = true },
-	RECOVERS("put", "put", INLINE),
-	RECOVERS("put of a block", "put of a block", BLOCK),
-	RECOVERS("get", "get", INLINE),
-	RECOVERS("get of a block", "get of a block", BLOCK),
-	RECOVERS("reserve", "reserve", BLOCK),
-	RECOVERS("commit", "commit", BLOCK),
-	RECOVERS("claim", "claim", INLINE),
-	RECOVERS("claim of a block", "claim of a block", BLOCK),
-	RECOVERS("closing of the input", "close input", INLINE),
+	ENDS("ack", SOME | WRAPPED | FULL | CLOSED_GETTER_SLEEPS, act_ack, INLINE),
+	ENDS("ack of a block", SOME | WRAPPED | FULL, act_ack, BLOCK),
+	ENDS("return", SOME | FULL | ONE_LEASED_GETTER_SLEEPS | CLOSED_GETTER_SLEEPS, act_return,
+	     INLINE),
+	ENDS("return of a block", SOME | FULL, act_return, BLOCK),
+	CLOSES("close input", EMPTY | SOME | GETTER_SLEEPS | STANDS | DIED, act_get_one),
+	CLOSES("close input before a putter", PUTTER_SLEEPS, act_put_one),
+	RECOVERS("put", INLINE),
+	RECOVERS("put of a block", BLOCK),
+	RECOVERS("get", INLINE),
+	RECOVERS("get of a block", BLOCK),
+	RECOVERS("reserve", BLOCK),
+	RECOVERS("commit", BLOCK),
+	RECOVERS("abandon", BLOCK),
+	RECOVERS("claim", INLINE),
+	RECOVERS("claim of a block", BLOCK),
+	RECOVERS("ack", INLINE),
+	RECOVERS("ack of a block", BLOCK),
+	RECOVERS("return", INLINE),
+	RECOVERS("close input", INLINE),
 };
 
 const struct family queue_family = {
@@ -145,5 +234,6 @@ const struct family queue_family = {
 	.begin = queue_begin,
 	.look = queue_look,
 	.check = queue_check,
+	.may_say = queue_may_say,
 	.pair_contexts = SOME | DIED_IN_THE_MIDDLE,
 };

@@ -42,12 +42,18 @@ int act_put_in_time(struct scene *scene, struct party *party)
 	return put(scene, party, SHORT);
 }
 
+/* One without bytes cannot tell which it is. */
+static void expect_nothing(struct scene *scene, struct party *party)
+{
+	if (scene->operation->variant == NOTHING)
+		make_message((void *)party->ledger->buffer, number_of_nothing(scene), 8);
+}
+
 static int get(struct scene *scene, struct party *party, int64_t timeout)
 {
 	struct mp_message_info info;
 
-	if (scene->operation->variant == NOTHING) /* it cannot tell which it is */
-		make_message((void *)party->ledger->buffer, number_of_nothing(scene), 8);
+	expect_nothing(scene, party);
 	party->ledger->is_taking = true;
 	return mp_queue_get_info(party->queue, party->ledger->buffer, BUFFER_BYTES, timeout, &info);
 }
@@ -101,10 +107,12 @@ int act_commit(struct scene *scene, struct party *party)
 	return mp_queue_commit(party->queue, &party->slot);
 }
 
-static int claim(struct party *party, int64_t timeout)
+static int claim(struct scene *scene, struct party *party, int64_t timeout)
 {
-	int result = mp_queue_claim(party->queue, timeout, &party->slot);
+	int result;
 
+	expect_nothing(scene, party);
+	result = mp_queue_claim(party->queue, timeout, &party->slot);
 	if (result < 0)
 		return result;
 	memcpy(party->ledger->buffer, party->slot.data, party->slot.len);
@@ -114,19 +122,17 @@ static int claim(struct party *party, int64_t timeout)
 
 int act_claim(struct scene *scene, struct party *party)
 {
-	return claim(party, scene->timeout);
+	return claim(scene, party, scene->timeout);
 }
 
 int act_claim_in_time(struct scene *scene, struct party *party)
 {
-	(void)scene;
-	return claim(party, SHORT);
+	return claim(scene, party, SHORT);
 }
 
 void act_claim_before(struct scene *scene, struct party *party)
 {
-	(void)scene;
-	require(claim(party, MP_NOW) == 0);
+	require(claim(scene, party, MP_NOW) == 0);
 }
 
 int act_ack(struct scene *scene, struct party *party)

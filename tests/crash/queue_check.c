@@ -10,6 +10,7 @@
 #include "queue_check.h"
 
 #include "arena.h"
+#include "family_queue.h"
 #include "judge.h"
 #include "queue_act.h"
 #include "queue_expect.h"
@@ -17,6 +18,7 @@
 #include "queue_keep.h"
 #include "queue_laps.h"
 #include "queue_message.h"
+#include "queue_says.h"
 #include "require.h"
 
 #include <errno.h>
@@ -117,7 +119,8 @@ static bool check_number(struct scene *scene, const struct found *found, uint64_
 		return complain(scene, "message %d was received twice", (int)number);
 	if (is_put && !found->times[number] && !perhaps)
 		return complain(scene, "message %d is lost", (int)number);
-	if (perhaps > surely && found->times[number] && !found->is_flagged[number])
+	if (perhaps > surely && found->times[number] && !found->is_flagged[number] &&
+	    !queue_expects_exactly(scene))
 		return complain(scene, "message %d comes once more and does not say so",
 				(int)number);
 	return true;
@@ -153,12 +156,28 @@ static bool check_lease(struct scene *scene, const struct found *found)
 	return complain(scene, "leased message %d came back unflagged", (int)message->number);
 }
 
+/* Among the living nobody's hands let go of one but by giving it back. */
+static bool check_flag(struct scene *scene, const struct found *found, uint64_t number)
+{
+	const struct ledger *victim = &scene->ledgers[VICTIM];
+	const struct message *had = (const void *)victim->buffer;
+	bool is_returned = victim->is_leasing && !victim->is_taking && had->number == number;
+	bool is_refused = queue_context(scene) == NO_MEMORY && number == 1;
+
+	if (!scene->is_alive || scene->context->earlier != NO_EARLIER)
+		return true;
+	return !found->is_flagged[number] || is_returned || is_refused ||
+	       (queue_context(scene) == RETURNED && number == 1) ||
+	       complain(scene, "message %d is flagged, and nobody gave it back", (int)number);
+}
+
 static bool check_messages(struct scene *scene, const struct found *found)
 {
 	bool is_good = queue_has_no_double(scene);
 
 	for (uint64_t number = 0; number < NUMBERS_MAX && is_good; number++)
-		is_good = check_number(scene, found, number) && check_fate(scene, found, number);
+		is_good = check_number(scene, found, number) &&
+			  check_fate(scene, found, number) && check_flag(scene, found, number);
 	return is_good && check_lease(scene, found);
 }
 
@@ -284,6 +303,14 @@ static void settle_survivor(struct scene *scene)
 		require(mp_queue_return(survivor->queue, &survivor->slot) == 0);
 }
 
+static bool is_sleeper_told_right(struct scene *scene)
+{
+	const struct ledger *sleeper = &scene->ledgers[SLEEPER];
+
+	return !scene->context->has_sleeper || !atomic_load(&sleeper->is_done) ||
+	       queue_may_say(scene, SLEEPER, sleeper->result);
+}
+
 bool queue_check(struct scene *scene)
 {
 	struct found found = { .last = 0 };
@@ -293,6 +320,6 @@ bool queue_check(struct scene *scene)
 	is_good = !scene->context->has_sleeper || is_sleeper_served(scene);
 	is_good &= drain(scene, &found) && serve_sleeper(scene, &found) &&
 		   check_messages(scene, &found);
-	is_good &= is_closed_as_told(scene) && end_keeping(scene);
+	is_good &= is_sleeper_told_right(scene) && is_closed_as_told(scene) && end_keeping(scene);
 	return is_good && is_usable(scene, &found) && leaks_nothing(scene);
 }

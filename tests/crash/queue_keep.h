@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What CHECKER keeps in its hands while others die: leases, memory. Knows: that they must still be
+ * What SURVIVOR keeps in its hands while others die: leases, memory. Knows: that they must still be
  * whole afterwards. Does not know: what the others do.
  */
 #ifndef TESTS_CRASH_QUEUE_KEEP_H

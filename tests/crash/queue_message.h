@@ -10,6 +10,8 @@
 
 #define INLINE 24
 #define BLOCK 200
+#define INLINE_MOST 48
+#define BLOCK_LEAST 49
 #define NOTHING UINT32_MAX /* as a variant: the message in question has no bytes */
 #define NUMBERS_MAX 32
 
