@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * See opts.h. A field that is not looked at today may mean something in a later version, so it is
- * refused unless it is zero.
+ * refused unless it is zero. Knows: the sentences of refusals. Does not know: any call's options.
  */
 #include "opts.h"
 

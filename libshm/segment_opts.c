@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * See segment_opts.h. This is for the sake of the sentence: mpd decides for itself, for whoever
- * talks to it may be another program.
+ * talks to it may be another program. Knows: names and limits of a segment's options. Does not
+ * know: mpd, which segments there are.
  */
 #include "segment_opts.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A reference: the naive mutex on a futex. See reference_mutex.h.
+ * A reference: the naive mutex on a futex. See reference_mutex.h. Knows: the futex. Does not know:
+ * the product's locks, what is measured.
  */
 #include "reference_mutex.h"
 

@@ -3,7 +3,8 @@
  * A reference: Dmitry Vyukov's bounded queue. See reference_vyukov.h.
  *
  * A cell is one cache line for messages up to 48 bytes, like the product's; above, the bytes begin
- * in a line of their own.
+ * in a line of their own. Knows: the cells' sequence numbers. Does not know: the product's queues,
+ * what is measured.
  */
 #include "reference_vyukov.h"
 

@@ -3,7 +3,8 @@
  * Two in the middle: VICTIM stands before step i of its operation, SURVIVOR before step j of
  * another, in both orders; VICTIM is killed and recovered while SURVIVOR stands there; SURVIVOR
  * goes on to its end; then everything is judged. One that cannot reach its step because the other
- * holds it up simply goes on when the other has died.
+ * holds it up simply goes on when the other has died. Knows: which steps meet, in which order who
+ * goes on. Does not know: what the operations do, what is right after them.
  */
 #include "mode.h"
 

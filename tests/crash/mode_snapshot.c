@@ -3,6 +3,7 @@
  * Every state a death can leave: the victim is stepped, and after each instruction that changed the
  * segment a copy is recovered and judged. SIGKILL leaves exactly what the instructions before it
  * stored, so this covers every k; what the kernel knows (sleepers, descriptors) is left to kills.
+ * Knows: when a copy is worth a judgement. Does not know: what the operations do, what is right.
  */
 #include "mode.h"
 

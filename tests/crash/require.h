@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the matrix itself needs to go on: when it fails, the run is void.
+ * What the matrix itself needs to go on: when it fails, the run is void. Knows: the exit code that
+ * says so. Does not know: what is judged.
  */
 #ifndef TESTS_CRASH_REQUIRE_H
 #define TESTS_CRASH_REQUIRE_H
