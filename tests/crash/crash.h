@@ -75,7 +75,9 @@ struct operation {
 	void (*settle)(struct scene *scene, struct party *party); /* ends what SURVIVOR began */
 	void (*unblock)(struct scene *scene, struct party *party); /* when the victim has slept */
 	void (*sleep)(struct scene *scene, struct party *party);   /* what SLEEPER waits in */
-	const char *rival; /* what EARLIER does; NULL: the same */
+	const char *rival; /* what EARLIER does, of any family; NULL: the same */
+	const char *rivals_context;
+	const char *beside; /* what SURVIVOR does in pairs, of any family, besides its own one's */
 	bool closes;       /* nothing can be put afterwards */
 	bool is_exclusive; /* only one party can have arranged it */
 	bool recovers;     /* EARLIER, wholly */
@@ -143,7 +145,8 @@ struct limits {
 	bool stops_at_first;
 };
 
-extern const struct family lock_family, queue_family, object_family, arena_family, attach_family;
+extern const struct family lock_family, queue_family, object_family, arena_family, attach_family,
+	recovery_family;
 extern const struct family *const families[];
 extern const unsigned family_count;
 extern struct totals *totals;

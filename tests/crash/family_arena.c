@@ -6,14 +6,13 @@
  * After every death nothing is lost, nothing is freed that somebody else owns, and blocks of every
  * size can be had. (tests/unit/test_arena_crash.c steps more of the arena's corners.)
  */
+#include "family_arena.h"
+
 #include "arena.h"
-#include "crash.h"
 #include "judge.h"
 #include "require.h"
 #include "self.h"
 
-#define SMALL 64
-#define LARGE 150000
 #define FILL 40
 
 enum { FRESH = 1, USED = 2, STANDS = 7 << 2, DIED = 7 << 5 };

@@ -25,10 +25,8 @@ static void attach_begin(struct scene *scene)
 }
 
 /* A leaver with everything a process can hold. */
-static void holds_much(struct scene *scene)
+static void holds_much(struct party *victim)
 {
-	struct party *victim = &scene->parties[VICTIM];
-
 	require(mp_queue_open(&victim->handle, "queue", NULL, &victim->queue) == 0);
 	require(mp_lock_open(&victim->handle, "lock", NULL, &victim->lock) == 0);
 	require(mp_queue_put(victim->queue, "x", 1, MP_NOW) == 0);
@@ -63,11 +61,12 @@ static int detach(struct scene *scene, struct party *party)
 /* Attached already: its slot is of this process, of which all clones are copies. */
 static void be_attached(struct scene *scene, struct party *party)
 {
-	require(attach(scene, party) == 0);
+	if (!party->client)
+		require(attach(scene, party) == 0);
 	party->client = party->seg->client;
 	party->generation = party->seg->client_generation;
 	if (scene->operation->variant)
-		holds_much(scene);
+		holds_much(party);
 }
 
 static const struct operation operations[] = {
@@ -83,10 +82,10 @@ static const struct operation operations[] = {
 static bool all_slots_can_be_had(struct scene *scene)
 {
 	struct seg *seg = scene->parties[CHECKER].seg;
-	uint32_t client, generation, had = 0, in_use = ROLES - 1;
+	uint32_t client, generation, had = 0, in_use = 0;
 
-	in_use += scene->is_alive && scene->operation->run == attach;
-
+	for (enum role role = 0; role < ROLES; role++)
+		in_use += scene->parties[role].client && !scene->is_dead[role];
 	while (slot_claim_client(seg, 0, "probe", SLOT_NONE, &client, &generation) == 0)
 		had++;
 	if (had != seg->at.max_clients - SLOT_FIRST - in_use)

@@ -23,7 +23,7 @@
 #define PROGRESS_NS INT64_C(15000000000)
 
 const struct family *const families[] = { &lock_family, &queue_family, &object_family,
-					  &arena_family, &attach_family };
+					  &arena_family, &attach_family, &recovery_family };
 const unsigned family_count = sizeof families / sizeof *families;
 struct totals *totals;
 struct limits limits;
@@ -158,23 +158,36 @@ static void run_singles(const struct operation *operation)
 
 static bool can_be_paired(const struct operation *a, const struct operation *b)
 {
-	return a->variant == b->variant && !(a->is_exclusive && b->is_exclusive);
+	/* EARLIER does what one of two recoverers expects: both expect the same. */
+	return a->variant == b->variant && !(a->is_exclusive && b->is_exclusive) &&
+	       (!a->rival || !b->rival || a == b);
+}
+
+static void run_pair_in(const struct operation *operation, const struct operation *other,
+			uint32_t contexts)
+{
+	for (unsigned i = 0; i < 32; i++)
+		if (contexts >> i & 1)
+			run_job(&(struct job){ .operation = operation,
+					       .other = other,
+					       .context = &operation->family->contexts[i] });
 }
 
 static void run_pairs(const struct operation *operation)
 {
 	const struct family *family = operation->family;
+	uint32_t contexts = operation->contexts & family->pair_contexts;
 
 	for (unsigned i = 0; i < family->operation_count; i++) {
 		const struct operation *other = &family->operations[i];
-		uint32_t both = operation->contexts & other->contexts & family->pair_contexts;
 
-		for (unsigned c = 0; can_be_paired(operation, other) && c < 32; c++)
-			if (both >> c & 1)
-				run_job(&(struct job){ .operation = operation,
-						       .other = other,
-						       .context = &family->contexts[c] });
+		if (can_be_paired(operation, other))
+			run_pair_in(operation, other, contexts & other->contexts);
 	}
+	if (operation->beside)
+		run_pair_in(operation,
+			    scene_operation_named(operation->beside, operation->variant),
+			    contexts);
 }
 
 static void run_all(void)

@@ -157,14 +157,25 @@ void scene_end_clone(struct scene *scene, enum role role)
 	scene->pids[role] = 0;
 }
 
+const struct operation *scene_operation_named(const char *name, uint32_t variant)
+{
+	for (unsigned f = 0; f < family_count; f++)
+		for (unsigned i = 0; i < families[f]->operation_count; i++) {
+			const struct operation *operation = &families[f]->operations[i];
+
+			if (operation->variant == variant && strcmp(operation->name, name) == 0)
+				return operation;
+		}
+	fprintf(stderr, "crash: there is no operation '%s' of variant %u\n", name, variant);
+	_exit(EXIT_VOID);
+}
+
 static const struct operation *rival_of(const struct scene *scene)
 {
-	const struct family *family = scene->operation->family;
+	const struct operation *operation = scene->operation;
 
-	for (unsigned i = 0; scene->operation->rival && i < family->operation_count; i++)
-		if (strcmp(family->operations[i].name, scene->operation->rival) == 0)
-			return &family->operations[i];
-	return scene->operation;
+	return operation->rival ? scene_operation_named(operation->rival, operation->variant)
+				: operation;
 }
 
 const struct operation *scene_operation_of(const struct scene *scene, enum role role)

@@ -12,6 +12,8 @@
 void scene_begin(struct scene *scene, const struct operation *operation,
 		 const struct context *context, const struct operation *other);
 
+/* The row of that name in any family. */
+const struct operation *scene_operation_named(const char *name, uint32_t variant);
 /* What that party does: EARLIER the rival, SURVIVOR the other one of a pair. */
 const struct operation *scene_operation_of(const struct scene *scene, enum role role);
 
