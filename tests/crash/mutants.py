@@ -132,6 +132,11 @@ MUTANTS = [
            'give_up(lock);',
            ';',
            'lock close', 'snapshot'),
+    Mutant('lock_recovered_in_two_steps', 'lock_object.c',
+           'if (!cas_seqcst(&shared->word, &word, lock_word_after_death(word, poison)))',
+           'if (!cas_seqcst(&shared->word, &word, word & LOCK_WAIT) || '
+           '(or_seqcst(&shared->word, lock_word_after_death(word, poison)), false))',
+           'recovery of lock release', 'snapshot'),
     Mutant('cached_blocks_of_the_dead_kept', 'arena_sweep.c',
            'if (!block_word_is_of(word, sweep->client))',
            'if (block_word_state(word) != BLOCK_HELD || '
