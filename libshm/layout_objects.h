@@ -54,7 +54,9 @@ struct shm_lock {
 	atom64 wait_ns; /* sum of the slow waits */
 	atom64 deaths;
 	atom64 conditions; /* reserved: conditions bound to this lock */
-	uint8_t reserved[40];
+	atom32 died_pid;   /* of its client: the slot may be another's meanwhile */
+	atom32 reserved0;
+	uint8_t reserved[32];
 };
 static_assert(sizeof(struct shm_lock) == 256, "lock");
 MP_FIELD(shm_lock, 64, 8, word);

@@ -152,6 +152,17 @@ static int acquire_again(struct mp_lock *lock)
 		       object_name(&lock->handle));
 }
 
+static cold int refuse_poisoned(struct mp_lock *lock)
+{
+	int64_t age_ns = clock_now_ns() - (int64_t)load_relaxed(&lock->shared->died_ns);
+
+	return explain(-ENOTRECOVERABLE,
+		       "process %u died %.1f s ago and held lock '%s'; take it with "
+		       "mp_lock_repair and mend what it guards",
+		       load_relaxed(&lock->shared->died_pid), (double)age_ns / 1e9,
+		       object_name(&lock->handle));
+}
+
 /* 0, MP_OWNER_DIED, -EAGAIN (somebody else holds it), -EDEADLK, -ENOTRECOVERABLE. */
 static int try_acquire(struct mp_lock *lock, struct self *me, bool *ret_is_again)
 {
@@ -169,10 +180,7 @@ static int try_acquire(struct mp_lock *lock, struct self *me, bool *ret_is_again
 		if (!lock_word_is_free(word))
 			return -EAGAIN;
 		if (word & LOCK_POISON)
-			return explain(-ENOTRECOVERABLE,
-				       "the holder of lock '%s' died; take it with "
-				       "mp_lock_repair and mend what it guards",
-				       object_name(&lock->handle));
+			return refuse_poisoned(lock);
 		if (cas_acquire(&lock->shared->word, &word, lock_word_taken(word, who)))
 			break;
 	}

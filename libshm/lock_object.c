@@ -76,11 +76,14 @@ static void recover_lock(struct seg *seg, void *object, struct sweep *sweep)
 	struct shm_lock *shared = object;
 	uint64_t word = load_acquire(&shared->word);
 	bool poison = load_relaxed(&shared->on_owner_death) == MP_OWNER_POISON;
+	/* Read before the sweep is asked whether it is current: else it is another's. */
+	uint32_t pid = client_word_pid(slot_client_word(seg, sweep->client));
 
 	while (sweep_has_thread(sweep, lock_word_owner(word)) && sweep_is_current(sweep)) {
 		/* Several recoverers store the same; before the CAS that says DIED. */
 		store_relaxed(&shared->died_who, lock_word_owner(word));
 		store_relaxed(&shared->died_ns, sweep->died_ns);
+		store_relaxed(&shared->died_pid, pid);
 		store_relaxed(&shared->died_site, site_of(seg, lock_word_owner(word),
 							  shm_offset(seg, shared)));
 		if (!cas_seqcst(&shared->word, &word, lock_word_after_death(word, poison)))

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,14 +165,16 @@ static void what_a_death_leaves_is_explained(void **state)
 	struct mp_lock_opts opts = { .on_owner_death = MP_OWNER_POISON };
 	struct objects objects;
 	mp_segment *segment = objects_begin(&objects);
+	char process[32];
 	pthread_t thread;
 	mp_lock *lock;
 
 	assert_int_equal(mp_lock_open(segment, "l", &opts, &lock), 0);
 	assert_int_equal(pthread_create(&thread, NULL, die_holding, lock), 0);
 	pthread_join(thread, NULL);
+	snprintf(process, sizeof process, "process %d", getpid());
 	REFUSED(mp_lock_acquire(lock, MP_NOW), -ENOTRECOVERABLE, "'l'");
-	REFUSED(mp_lock_acquire(lock, MP_SEC(1)), -ENOTRECOVERABLE, "'l'");
+	REFUSED(mp_lock_acquire(lock, MP_SEC(1)), -ENOTRECOVERABLE, process);
 	mp_lock_close(lock);
 	objects_end(&objects);
 }
