@@ -197,10 +197,10 @@ static const struct operation operations[] = {
 		 act_reserve_before, act_commit),
 	RESERVES("commit to a closed queue", WRAPPED, act_reserve_and_close_before, act_commit),
 	RESERVES("abandon", SOME | STANDS | DIED, act_reserve_before, act_abandon),
-	CLAIMS("claim", EMPTY | FULL | PUTTER_SLEEPS | RETURNED | CLOSED | LEASED_MANY | NO_MEMORY |
-	       USUAL, act_claim, INLINE),
+	CLAIMS("claim", EMPTY | FULL | PUTTER_SLEEPS | RETURNED | LEASED_MANY | NO_MEMORY | USUAL,
+	       act_claim, INLINE),
 	CLAIMS("claim of a block", SOME | WRAPPED | STANDS | DIED, act_claim, BLOCK),
-	CLAIMS("claim of nothing", WRAPPED, act_claim, NOTHING),
+	CLAIMS("claim of nothing", RETURNED, act_claim, NOTHING),
 	{ ROW("claim in time", EMPTY, act_claim_in_time), .variant = INLINE,
 	  .settle = act_settle_claim },
 	ENDS("ack", SOME | WRAPPED | FULL | CLOSED_GETTER_SLEEPS, act_ack, INLINE),

@@ -19,7 +19,9 @@
 #include "queue_laps.h"
 #include "queue_message.h"
 #include "queue_says.h"
+#include "recover.h"
 #include "require.h"
+#include "teardown.h"
 
 #include <errno.h>
 
@@ -311,6 +313,17 @@ static bool is_sleeper_told_right(struct scene *scene)
 	       queue_may_say(scene, SLEEPER, sleeper->result);
 }
 
+/* In a copy nobody can wake it: it dies asleep, with what it has. */
+static void end_sleeper(struct scene *scene)
+{
+	struct party *sleeper = &scene->parties[SLEEPER];
+
+	if (!scene->is_copy || !scene->context->has_sleeper)
+		return;
+	scene->is_dead[SLEEPER] = true;
+	recover_client(scene->parties[CHECKER].seg, sleeper->client, sleeper->generation);
+}
+
 bool queue_check(struct scene *scene)
 {
 	struct found found = { .last = 0 };
@@ -321,5 +334,7 @@ bool queue_check(struct scene *scene)
 	is_good &= drain(scene, &found) && serve_sleeper(scene, &found) &&
 		   check_messages(scene, &found);
 	is_good &= is_sleeper_told_right(scene) && is_closed_as_told(scene) && end_keeping(scene);
-	return is_good && is_usable(scene, &found) && leaks_nothing(scene);
+	is_good = is_good && is_usable(scene, &found) && leaks_nothing(scene);
+	end_sleeper(scene);
+	return teardown(scene) && is_good;
 }
