@@ -265,5 +265,6 @@ const struct family lock_family = {
 	.context_count = sizeof contexts / sizeof *contexts,
 	.begin = lock_begin,
 	.check = lock_check,
+	.may_say = lock_may_say,
 	.pair_contexts = FREE | DIED | POISONED | DEAD_HOLDER,
 };

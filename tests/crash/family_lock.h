@@ -28,5 +28,6 @@ void lock_hold_twice(struct scene *scene, struct party *party);
 bool lock_begins_with_a_death(const struct scene *scene);
 
 bool lock_check(struct scene *scene);
+bool lock_may_say(struct scene *scene, enum role role, int result);
 
 #endif

@@ -316,5 +316,6 @@ const struct family object_family = {
 	.context_count = sizeof contexts / sizeof *contexts,
 	.begin = object_begin,
 	.check = object_check,
+	.may_say = object_may_say,
 	.pair_contexts = NOTHING | EXISTS | UNLINKED | ANONYMOUS,
 };

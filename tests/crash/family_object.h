@@ -32,5 +32,6 @@ bool object_is_anonymous(const struct scene *scene);
 bool object_is_id_stale(const struct scene *scene);
 
 bool object_check(struct scene *scene);
+bool object_may_say(struct scene *scene, enum role role, int result);
 
 #endif

@@ -219,3 +219,46 @@ bool lock_check(struct scene *scene)
 	is_good &= can_be_had(scene, lock, told);
 	return teardown(scene) && is_good;
 }
+
+/* --- what it returns --- */
+
+static int report(const struct scene *scene)
+{
+	return is_poisonable(scene) ? -ENOTRECOVERABLE : MP_OWNER_DIED;
+}
+
+/* In a pair the other one may have had it before; that sum is asked in lock_check. */
+static bool may_acquire_say(const struct scene *scene, int result)
+{
+	if (scene->other)
+		return result == 0 || result == report(scene);
+	if (scene->context->earlier != NO_EARLIER)
+		return result == 0 || result == -EAGAIN;
+	return result == (lock_begins_with_a_death(scene) ? report(scene) : 0);
+}
+
+static bool may_operation_say(const struct scene *scene, const struct operation *operation,
+			      int result)
+{
+	if (operation->run == lock_acquire)
+		return may_acquire_say(scene, result);
+	if (operation->run == lock_acquire_briefly)
+		return result == -ETIMEDOUT;
+	if (operation->run == lock_release_twice) /* somebody else's already, in a pair */
+		return result == -EOVERFLOW || (scene->other && result == -EPERM);
+	if (operation->run == lock_release_by_stranger)
+		return result == -EPERM;
+	if (operation->run == lock_repair)
+		return result == MP_OWNER_DIED || (scene->other && result == -EINVAL);
+	return result == 0;
+}
+
+bool lock_may_say(struct scene *scene, enum role role, int result)
+{
+	const struct operation *operation = scene_operation_of(scene, role);
+
+	if (role == SURVIVOR && !scene->other)
+		return true; /* it has unblocked the victim */
+	return may_operation_say(scene, operation, result) ||
+	       complain(scene, "%s says %d", operation->name, result);
+}

@@ -186,6 +186,18 @@ MUTANTS = [
            'generation = generation_next(entry_word_generation(load_relaxed(&entry->word)));',
            'generation = 1;',
            'queue open', 'snapshot'),
+    Mutant('stranger_releases', 'lock.c',
+           'if (owner == 0 || (lock->kind != MP_LOCK_PLAIN && owner != me->who))',
+           'if (owner == 0)',
+           'lock release by a stranger', 'live'),
+    Mutant('made_twice_exclusively', 'object.c',
+           'if (request->flags & MP_EXCLUSIVE)',
+           'if (false)',
+           'exclusive queue open', 'pair'),
+    Mutant('id_outlives_its_object', 'object.c',
+           'if (word != entry_word(ENTRY_LIVE, generation) &&',
+           'if (false &&',
+           'queue from id', 'live'),
 ]
 
 

@@ -12,6 +12,7 @@
 #include "judge.h"
 #include "object.h"
 #include "require.h"
+#include "scene.h"
 #include "slotword.h"
 #include "teardown.h"
 
@@ -176,4 +177,41 @@ bool object_check(struct scene *scene)
 	is_good &= is_name_right(scene);
 	is_good &= is_exclusive(scene);
 	return teardown(scene) && is_good;
+}
+
+/* --- what it returns --- */
+
+static bool may_end_the_id(const struct operation *other)
+{
+	return other && (other->run == object_unlink_it || other->run == object_close_it ||
+			 other->run == object_close_pinned);
+}
+
+static bool may_id_say(const struct scene *scene, int result)
+{
+	if (object_is_id_stale(scene))
+		return result == -ESTALE;
+	return result == 0 || (result == -ESTALE && (may_end_the_id(scene->other) ||
+						     may_end_the_id(scene->operation)));
+}
+
+static bool may_operation_say(const struct scene *scene, const struct operation *operation,
+			      int result)
+{
+	if (operation->run == object_open_by_id)
+		return may_id_say(scene, result);
+	if (operation->run == object_make_exclusive)
+		return result == 0 || (scene->other && result == -EEXIST);
+	if (operation->run == object_unlink_it)
+		return result == 0 || (scene->other && scene->other->run == scene->operation->run &&
+				       result == -ENOENT);
+	return result == 0;
+}
+
+bool object_may_say(struct scene *scene, enum role role, int result)
+{
+	const struct operation *operation = scene_operation_of(scene, role);
+
+	return may_operation_say(scene, operation, result) ||
+	       complain(scene, "%s says %d", operation->name, result);
 }
