@@ -44,6 +44,18 @@ static bool is_held_up(struct scene *scene, enum role role)
 	return scene_is_sleeping(scene, role) && !atomic_load(&ledger->is_stopped);
 }
 
+/* Up to `most` of its steps, its end always: what was acknowledged is known there alone. */
+static void choose_points(struct pairing *pairing, enum role role, unsigned most)
+{
+	const struct trace *trace = &pairing->traces[role];
+	unsigned *points = pairing->points[role];
+	unsigned count = trace_points(trace, most > 1 ? most - 1 : 1, points);
+
+	if (points[count - 1] != trace->count)
+		points[count++] = trace->count;
+	pairing->counts[role] = count;
+}
+
 /* False: it is held up, or has reached its end on another way. */
 static bool reach(struct pairing *pairing, enum role role, unsigned k)
 {
@@ -132,8 +144,7 @@ void mode_pair(struct scene *scene)
 	for (enum role role = VICTIM; role <= SURVIVOR; role++) {
 		trace_run(scene, role, &pairing.traces[role], NULL);
 		scene_rewind(scene);
-		pairing.counts[role] =
-			trace_points(&pairing.traces[role], most, pairing.points[role]);
+		choose_points(&pairing, role, most);
 	}
 	for (unsigned i = 0; i < pairing.counts[VICTIM]; i++)
 		for (unsigned j = 0; j < pairing.counts[SURVIVOR] && !is_over(); j++) {
