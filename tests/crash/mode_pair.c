@@ -9,6 +9,7 @@
 #include "mode.h"
 
 #include "clock.h"
+#include "newcomer.h"
 #include "recover.h"
 #include "require.h"
 #include "scene.h"
@@ -20,6 +21,7 @@
 #include <time.h>
 
 #define POINTS_MAX 64
+#define LATE_FACTOR 5 /* only one of them is stopped at so many points */
 #define REACH_NS INT64_C(200000000)
 #define HELD_UP_NS INT64_C(1000000)
 #define FINISH_MS 10000
@@ -130,9 +132,41 @@ static void run_one(struct pairing *pairing, unsigned i, unsigned j, enum role f
 	scene_rewind(scene);
 }
 
+/* Two recover the same: SURVIVOR is late, the slots of the dead have other owners already. */
+static void run_late(struct pairing *pairing, unsigned point)
+{
+	struct scene *scene = pairing->scene;
+	bool is_good;
+
+	scene->at = "late recoverer, dead at";
+	scene->step = 0;
+	scene->other_step = point;
+	reach(pairing, SURVIVOR, point);
+	reach(pairing, VICTIM, 0);
+	scene_end_clone(scene, VICTIM);
+	recover_while_it_stands(scene);
+	newcomers_come(scene);
+	finish(pairing);
+	is_good = newcomers_go(scene);
+	atomic_fetch_add(&totals->failures, !is_good);
+	atomic_fetch_add(&totals->pairs, 1);
+	scene_judge_real(scene);
+	scene_rewind(scene);
+}
+
 static bool is_over(void)
 {
 	return limits.stops_at_first && atomic_load(&totals->failures) > 0;
+}
+
+static void late_recoverers(struct pairing *pairing)
+{
+	unsigned points[POINTS_MAX], most = limits.points * LATE_FACTOR, count;
+
+	count = trace_points(&pairing->traces[SURVIVOR], most < POINTS_MAX ? most : POINTS_MAX,
+			     points);
+	for (unsigned i = 0; i < count && !is_over(); i++)
+		run_late(pairing, points[i]);
 }
 
 void mode_pair(struct scene *scene)
@@ -151,6 +185,8 @@ void mode_pair(struct scene *scene)
 			run_one(&pairing, i, j, VICTIM);
 			run_one(&pairing, i, j, SURVIVOR);
 		}
+	if (scene->operation->recovers && scene->other == scene->operation)
+		late_recoverers(&pairing);
 	trace_end(&pairing.traces[VICTIM]);
 	trace_end(&pairing.traces[SURVIVOR]);
 }

@@ -141,6 +141,10 @@ MUTANTS = [
            'if (!cas_seqcst(&shared->word, &word, word & LOCK_WAIT) || '
            '(or_seqcst(&shared->word, lock_word_after_death(word, poison)), false))',
            'recovery of lock release', 'snapshot'),
+    Mutant('a_late_recoverer_is_always_in_time', 'sweep.c',
+           'return client_word_generation(word) == sweep->generation &&',
+           'return true ||',
+           'recovery of lock release', 'pair'),
     Mutant('cached_blocks_of_the_dead_kept', 'arena_sweep.c',
            'if (!block_word_is_of(word, sweep->client))',
            'if (block_word_state(word) != BLOCK_HELD || '
