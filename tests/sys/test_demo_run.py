@@ -139,7 +139,7 @@ def stopped_worker_is_named(place):
 
 
 def stopped_mpd_is_named_and_does_not_stay(place):
-    demo = place.start('--no-kill', *place.much[:2])
+    demo = place.start('--no-kill', *place.much[:6])
     demo.job()
     mpds = one_of('mpd-supervise') + one_of('mpd')
     for pid in mpds:
@@ -237,9 +237,9 @@ def leaving_mptop_shows_how_far_the_job_is(place):
     screen = Screen(place, *place.much)
     screen.wait_for(b'Overview')
     os.write(screen.fd, b'q')
-    screen.wait_for(b'/1920 files', 3)
+    screen.wait_for(b'/1920 files')
     screen.text = b''
-    screen.wait_for(b'/1920 files', 3)
+    screen.wait_for(b'/1920 files')
     expect(one_of('wordcount', screen.pid), 'it was shown after the end only')
     os.kill(screen.pid, signal.SIGTERM)
     expect(screen.end() == 143, 'exit code')
@@ -249,7 +249,7 @@ def leaving_mptop_shows_how_far_the_job_is(place):
 def mptop_and_the_words_are_shown_in_the_locale_of_the_user(place):
     with open(f'{place.little}/one', 'w', encoding='utf-8') as file:
         file.write('d\u00e9j\u00e0 ' * 100000)
-    screen = Screen(place, place.little, *place.much[:2])
+    screen = Screen(place, place.little, *place.much[:6])
     screen.wait_for('d\u00e9j\u00e0'.encode(), SOON * 2)
     expect(screen.end() == 0, 'exit code')
     drawn = screen.text[:screen.text.rindex(b'\x1b[?1049l')]
@@ -296,7 +296,7 @@ def killed_mptop_gives_the_terminal_back(place):
     screen.wait_for(b'Overview')
     expect(screen.line_settings() != before, 'the test is void: mptop changes nothing')
     kill_all(one_of('mptop'))
-    screen.wait_for(b'/1920 files', 3)
+    screen.wait_for(b'/1920 files')
     expect(screen.line_settings() == before, 'the terminal is raw')
     expect(b'\x1b[?1049l' in screen.text, 'the screen was not given back')
     os.kill(screen.pid, signal.SIGTERM)
@@ -369,12 +369,22 @@ def wrong_options_are_told_without_the_place_of_the_build(place):
 
 def second_build_waits_for_the_first(place):
     place.environment['BUILD_DIR'] = f'{place.root}/build'
-    place.stand_in('meson', 'mkdir "$2/busy" || exit 1; sleep 1; rmdir "$2/busy"; '
-                   ': >"$2/build.ninja"')
-    builds = [subprocess.Popen([f'{ROOT}/run', 'build'], env=place.environment, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-              for _ in range(2)]
-    said = [build.communicate(timeout=SOON)[0] for build in builds]
+    # Whoever came first sets up until the other has said that it waits.
+    place.stand_in('meson', 'mkdir "$2/busy" || exit 1; tries=0; '
+                   f'until grep -q waiting {place.root}/said.* || [ $tries = 2000 ]; do '
+                   'sleep 0.01; tries=$((tries + 1)); done; '
+                   'rmdir "$2/busy"; : >"$2/build.ninja"')
+    builds = []
+    for i in range(2):
+        with open(f'{place.root}/said.{i}', 'wb') as output:
+            builds.append(subprocess.Popen([f'{ROOT}/run', 'build'], env=place.environment,
+                                           stdout=output, stderr=subprocess.STDOUT))
+    for build in builds:
+        build.wait(SOON * 2)
+    said = []
+    for i in range(2):
+        with open(f'{place.root}/said.{i}', encoding='utf-8') as output:
+            said.append(output.read())
     expect([build.returncode for build in builds] == [0, 0], str(said))
     expect(''.join(said).count('waiting for another build') == 1, str(said))
     expect_nothing_left(place)
