@@ -4,13 +4,17 @@
  */
 #include "queue_act.h"
 
+#include "queue_internal.h"
 #include "queue_message.h"
 #include "recover.h"
 #include "require.h"
+#include "scene.h"
 
 #include <errno.h>
+#include <time.h>
 
 #define SHORT MP_USEC(300)
+#define LOOKS 20
 
 static uint64_t number_of(const struct scene *scene, const struct party *party)
 {
@@ -197,21 +201,53 @@ void act_get_one(struct scene *scene, struct party *party)
 	party->ledger->result = act_get(scene, party);
 }
 
-/* For two who wait. */
-void act_put_two(struct scene *scene, struct party *party)
+/* --- for two who wait: one wake each, but out of order --- */
+
+/* Whoever is woken in vain sleeps again; one that is stopped is not waited for. */
+static void let_sleeper_look(struct scene *scene)
 {
-	act_put_one(scene, party);
-	party->ledger->adding |= UINT64_C(1) << BY_SECOND;
-	require(put_number(scene, party, BY_SECOND) == 0);
+	struct timespec nap = { .tv_nsec = 100000 };
+
+	for (unsigned i = 0; i < LOOKS; i++)
+		nanosleep(&nap, NULL);
+	for (unsigned i = 0; i < LOOKS && !scene_is_asleep(scene, SLEEPER); i++)
+		nanosleep(&nap, NULL);
 }
 
+/* The second message is there before the first: both wakes may go to one. */
+void act_put_two(struct scene *scene, struct party *party)
+{
+	uint64_t number = number_of(scene, party);
+	struct place place;
+	struct self *me;
+
+	act_write_before(scene, party);
+	party->ledger->adding = UINT64_C(1) << number | UINT64_C(1) << BY_SECOND;
+	require(self_get(party->seg, &me) == 0);
+	require(ring_claim_empty(&party->queue->ring, party->client, &place) == 0);
+	require(put_number(scene, party, BY_SECOND) == 0);
+	let_sleeper_look(scene);
+	queue_put_inline(party->queue, me, &place, party->message, bytes_of(scene, number));
+}
+
+/* The second place is free before the first. */
 void act_get_two(struct scene *scene, struct party *party)
 {
 	struct ledger *second = scene->parties[CHECKER].ledger;
+	struct arena_block none = { .word = NULL };
+	struct taken first;
+	struct self *me;
 
-	act_get_one(scene, party);
+	require(self_get(party->seg, &me) == 0);
+	require(ring_find_ready(&party->queue->ring, &first) == 0);
+	require(ring_take(&party->queue->ring, party->client, &first));
 	second->is_taking = true;
 	second->result = mp_queue_get(party->queue, second->buffer, BUFFER_BYTES, MP_NOW);
 	require(second->result >= 0);
 	atomic_store(&second->is_done, 1);
+	let_sleeper_look(scene);
+	memcpy(party->ledger->buffer, first.cell->payload.bytes, INLINE_BYTES);
+	party->ledger->result = (int)bytes_of(scene, 1);
+	party->ledger->is_taking = true;
+	require(queue_finish(party->queue, me, &first, &none));
 }

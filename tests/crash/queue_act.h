@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What parties do with a queue. Knows: the public calls, what each notes in its ledger. Does not
- * know: in which context, what must hold afterwards.
+ * What parties do with a queue. Knows: the public calls, and the steps of two that are to come out
+ * of order; what each notes in its ledger. Does not know: in which context, what must hold
+ * afterwards.
  */
 #ifndef TESTS_CRASH_QUEUE_ACT_H
 #define TESTS_CRASH_QUEUE_ACT_H
