@@ -278,6 +278,8 @@ void recover_become_mpd(struct seg *seg)
 	uint64_t namespace = slot_pid_namespace();
 
 	object_finish_intent(&former, SLOT_MPD);
+	/* Its slot has no other next owner than us, to whom it says nothing any more. */
+	store_release(&seg->threads[SLOT_MPD].intent.kind, INTENT_NONE);
 	release_guards(&former);
 	arena_sweep(seg, SLOT_MPD, is_current, &former);
 	drop_mpds_holds(seg);

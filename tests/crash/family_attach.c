@@ -59,6 +59,19 @@ static int detach(struct scene *scene, struct party *party)
 	return 0;
 }
 
+/* The process lives on, without a thread. */
+static int end_thread(struct scene *scene, struct party *party)
+{
+	(void)scene;
+	self_forget_all(party->seg);
+	return 0;
+}
+
+static void settle_detach(struct scene *scene, struct party *party)
+{
+	detach(scene, party);
+}
+
 /* Attached already: its slot is of this process, of which all clones are copies. */
 static void be_attached(struct scene *scene, struct party *party)
 {
@@ -76,6 +89,8 @@ static const struct operation operations[] = {
 	  .run = detach, .leaves = true },
 	{ .name = "detach", .family = &attach_family, .contexts = HOLDING, .variant = 1,
 	  .arrange = be_attached, .run = detach, .leaves = true },
+	{ .name = "thread end", .family = &attach_family, .contexts = HOLDING, .variant = 1,
+	  .arrange = be_attached, .run = end_thread, .settle = settle_detach, .leaves = true },
 };
 
 /* --- what must hold --- */

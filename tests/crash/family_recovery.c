@@ -13,6 +13,7 @@
 #include "recover.h"
 #include "require.h"
 #include "scene.h"
+#include "slot.h"
 
 enum { BEFORE = 1, THIRDS = 7 << 1, MIDDLE = 1 << 2, END = 1 << 3, SLEEPS = 1 << 4 };
 
@@ -125,6 +126,41 @@ static int recover(struct scene *scene, struct party *party)
 	return 0;
 }
 
+/* That mapping is mpd's, who has no handle. */
+static void become_mpd(struct seg *seg)
+{
+	memset(seg->open_counts, 0, seg->at.max_objects * sizeof *seg->open_counts);
+	recover_become_mpd(seg);
+}
+
+/* What mpd does when it comes back, then what it does at each of its looks. */
+static int recover_as_mpd(struct scene *scene, struct party *party)
+{
+	static uint64_t memory[THREADS_MAX];
+	bool is_any_new;
+
+	become_mpd(party->seg);
+	recover(scene, party);
+	for (unsigned look = 0; look < 2; look++)
+		recover_audit_stalled(party->seg, memory, &is_any_new);
+	return 0;
+}
+
+/* The next mpd, in the memory VICTIM had before it became one. At every other step a peer has met
+ * the death of the former one before: it asks who has a guard. */
+static void recovery_look(struct scene *scene)
+{
+	struct seg *peer = scene->parties[CHECKER].seg;
+
+	if (scene->operation->run != recover_as_mpd || scene->is_alive)
+		return;
+	if (scene->step % 2)
+		recover_client(peer, SLOT_MPD,
+			       client_word_generation(slot_client_word(peer, SLOT_MPD)));
+	become_mpd(scene->parties[VICTIM].seg);
+	recover(scene, &scene->parties[VICTIM]);
+}
+
 /* As the sleeper of the rival's family does. */
 static void sleep_in_rival(struct scene *scene, struct party *party)
 {
@@ -135,12 +171,17 @@ static void sleep_in_rival(struct scene *scene, struct party *party)
 }
 
 #define ROW(what, kind, where, inner)                                                              \
-	.name = "recovery of " what, .family = &recovery_family, .contexts = where,                \
-	.variant = kind, .run = recover, .rival = what, .rivals_context = inner,                   \
-	.sleep = sleep_in_rival, .recovers = true
-#define ALONE(what, kind, where, inner) { ROW(what, kind, where, inner) }
+	.family = &recovery_family, .contexts = where, .variant = kind, .rival = what,             \
+	.rivals_context = inner, .sleep = sleep_in_rival, .recovers = true
+#define BY_PEER(what, kind, where, inner)                                                          \
+	ROW(what, kind, where, inner), .name = "recovery of " what, .run = recover
+#define ALONE(what, kind, where, inner) { BY_PEER(what, kind, where, inner) }
 #define BESIDE(other, what, kind, where, inner)                                                    \
-	{ ROW(what, kind, where, inner), .beside = other }
+	{ BY_PEER(what, kind, where, inner), .beside = other }
+/* There is one mpd. */
+#define BY_MPD(what, kind, where, inner)                                                           \
+	{ ROW(what, kind, where, inner), .name = "recovery by mpd of " what,                       \
+	  .run = recover_as_mpd, .is_exclusive = true }
 #define ANY (BEFORE | THIRDS)
 
 #define CHECKED MP_LOCK_CHECKED
@@ -173,6 +214,11 @@ static const struct operation operations[] = {
 	ALONE("unlink", SMALL, END, "used"),
 	BESIDE("alloc", "flush", SMALL, BEFORE | MIDDLE, "used"),
 	ALONE("detach", 1, THIRDS, "holding a lock and a lease"),
+	BY_MPD("lock release", CHECKED, BEFORE | SLEEPS, "free"),
+	BY_MPD("queue open", 0, MIDDLE, "no such object"),
+	BY_MPD("queue unlink", 0, MIDDLE | END, "it exists"),
+	BY_MPD("queue close", 0, ANY, "it is unlinked"),
+	BY_MPD("alloc of granules", LARGE, MIDDLE, "used"),
 };
 
 const struct family recovery_family = {
@@ -182,6 +228,7 @@ const struct family recovery_family = {
 	.contexts = contexts,
 	.context_count = sizeof contexts / sizeof *contexts,
 	.begin = recovery_begin,
+	.look = recovery_look,
 	.check = recovery_check,
 	.pair_contexts = MIDDLE,
 };
