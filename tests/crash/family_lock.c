@@ -264,6 +264,7 @@ const struct family lock_family = {
 	.contexts = contexts,
 	.context_count = sizeof contexts / sizeof *contexts,
 	.begin = lock_begin,
+	.look = lock_look,
 	.check = lock_check,
 	.may_say = lock_may_say,
 	.pair_contexts = FREE | DIED | POISONED | DEAD_HOLDER,

@@ -27,6 +27,7 @@ void lock_hold_twice(struct scene *scene, struct party *party);
 /* A holder has died before VICTIM begins. */
 bool lock_begins_with_a_death(const struct scene *scene);
 
+void lock_look(struct scene *scene);
 bool lock_check(struct scene *scene);
 bool lock_may_say(struct scene *scene, enum role role, int result);
 

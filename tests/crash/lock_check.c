@@ -29,6 +29,24 @@ struct known {
 	enum answer is_due; /* is a death to be told to those who live? */
 };
 
+/* Did the word name VICTIM when it died? In a pair, and when somebody else recovers him, that is
+ * over before anybody looks. */
+static enum answer was_victims = MAYBE;
+
+static bool is_of(struct scene *scene, enum role role)
+{
+	struct mp_lock *lock = scene->parties[CHECKER].lock;
+	uint64_t owner = lock_word_owner(load_acquire(&lock->shared->word));
+
+	return slot_client_of_who(lock->seg, owner) == scene->parties[role].client;
+}
+
+void lock_look(struct scene *scene)
+{
+	if (!scene->other)
+		was_victims = is_of(scene, VICTIM) ? YES : NO;
+}
+
 static bool is_poisonable(const struct scene *scene)
 {
 	return scene->operation->variant & POISONS;
@@ -51,7 +69,7 @@ static bool gives_up(const struct operation *operation)
 	       (operation->run == lock_release && operation->arrange != lock_hold_twice);
 }
 
-static enum answer had_it(const struct scene *scene)
+static enum answer could_have_it(const struct scene *scene)
 {
 	const struct operation *operation = scene->operation;
 	const struct ledger *victim = scene->parties[VICTIM].ledger;
@@ -66,6 +84,13 @@ static enum answer had_it(const struct scene *scene)
 	if (!takes(operation) || scene->step == 0 || scene->parties[SURVIVOR].ledger->holds)
 		return NO;
 	return is_done ? (victim->result >= 0 ? YES : NO) : MAYBE;
+}
+
+static enum answer had_it(const struct scene *scene)
+{
+	enum answer answer = could_have_it(scene);
+
+	return answer == MAYBE ? was_victims : answer;
 }
 
 static enum answer is_due(const struct scene *scene, enum answer had)
@@ -160,14 +185,6 @@ static bool passes_laps(struct scene *scene, struct mp_lock *lock)
 	return true;
 }
 
-static bool is_survivors(struct scene *scene)
-{
-	struct mp_lock *lock = scene->parties[CHECKER].lock;
-	uint64_t owner = lock_word_owner(load_acquire(&lock->shared->word));
-
-	return slot_client_of_who(lock->seg, owner) == scene->parties[SURVIVOR].client;
-}
-
 /* Of what it had before its operation. */
 static void lets_go(struct scene *scene, struct party *party)
 {
@@ -179,7 +196,7 @@ static void survivor_lets_go(struct scene *scene)
 {
 	struct party *survivor = &scene->parties[SURVIVOR];
 
-	if (scene->operation->run == lock_release_by_another && !is_survivors(scene))
+	if (scene->operation->run == lock_release_by_another && !is_of(scene, SURVIVOR))
 		survivor->ledger->holds = 0;
 	lets_go(scene, survivor);
 }

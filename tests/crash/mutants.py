@@ -238,6 +238,17 @@ MUTANTS = [
            'if (word != entry_word(ENTRY_LIVE, generation) &&',
            'if (false &&',
            'queue from id', 'live'),
+    Mutant('report_taken_before_the_lock', 'lock.c',
+           'if (cas_acquire(&lock->shared->word, &word, lock_word_taken(word, who)))',
+           'uint64_t bare = word & ~LOCK_DIED; '
+           'if (bare != word) store_relaxed(&lock->shared->word, bare); '
+           'if (cas_acquire(&lock->shared->word, &bare, lock_word_taken(word, who)))',
+           'lock acquire', 'snapshot'),
+    Mutant('unlisted_lock_of_the_dead_untold', 'lock_object.c',
+           'if (!cas_seqcst(&shared->word, &word, lock_word_after_death(word, poison)))',
+           'if (!cas_seqcst(&shared->word, &word, load_relaxed(&shared->died_site) '
+           '? lock_word_after_death(word, poison) : word & LOCK_WAIT))',
+           'lock acquire', 'snapshot'),
 ]
 
 
