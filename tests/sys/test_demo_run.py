@@ -11,7 +11,7 @@ import sys
 import termios
 import time
 
-from demo import (AT_ONCE, BUILD, ROOT, SOON, Failure, Skip, descendants, expect,
+from demo import (AT_ONCE, BUILD, ROOT, SOON, WORKERS, Failure, Skip, descendants, expect,
                   expect_nothing_left, kill_all, main, one_of, reap_orphans, started, stat_of,
                   until)
 
@@ -285,6 +285,8 @@ def ctrl_c_on_a_terminal_ends_all(place):
 def run_killed_on_a_terminal_takes_mptop_along(place):
     screen = Screen(place, *place.much)
     screen.wait_for(b'Overview')
+    # mptop may be there before mpd, which cleans up; the workers are there after it.
+    expect(until(lambda: len(one_of('wordcount')) > WORKERS, SOON), f'{descendants()}')
     os.kill(screen.pid, signal.SIGKILL)
     expect(screen.end() == -signal.SIGKILL, 'not killed')
     expect_nothing_left(place)
