@@ -130,6 +130,11 @@ static bool attach_check(struct scene *scene)
 	return everything_was_given_back(scene) && all_slots_can_be_had(scene);
 }
 
+static bool attach_may_say(struct scene *scene, enum role role, int result)
+{
+	return role != VICTIM || result == 0 || complain(scene, "it says %d", result);
+}
+
 const struct family attach_family = {
 	.name = "attach",
 	.operations = operations,
@@ -138,5 +143,6 @@ const struct family attach_family = {
 	.context_count = sizeof contexts / sizeof *contexts,
 	.begin = attach_begin,
 	.check = attach_check,
+	.may_say = attach_may_say,
 	.victim_attaches = true,
 };

@@ -97,6 +97,12 @@ static bool recovery_check(struct scene *scene)
 	return is_good || complain(scene, "see above, in what it recovers");
 }
 
+/* What SURVIVOR may say beside it is asked where it has its row. */
+static bool recovery_may_say(struct scene *scene, enum role role, int result)
+{
+	return role != VICTIM || result == 0 || complain(scene, "it says %d", result);
+}
+
 /* Dead, and nobody has noticed: who recovers says so first. */
 static void dies_before_it_begins(struct scene *scene)
 {
@@ -230,5 +236,6 @@ const struct family recovery_family = {
 	.begin = recovery_begin,
 	.look = recovery_look,
 	.check = recovery_check,
+	.may_say = recovery_may_say,
 	.pair_contexts = MIDDLE,
 };
