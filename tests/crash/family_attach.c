@@ -9,10 +9,13 @@
 #include "crash.h"
 #include "judge.h"
 #include "newcomer.h"
+#include "object.h"
 #include "recover.h"
 #include "require.h"
 #include "self.h"
 #include "slot.h"
+
+#include <errno.h>
 
 enum { IDLE = 1, HOLDING = 2 };
 
@@ -59,6 +62,30 @@ static int detach(struct scene *scene, struct party *party)
 	return 0;
 }
 
+/* A child's first call: a slot of its own, and what its parent's handles refer to. */
+static int join(struct scene *scene, struct party *party)
+{
+	struct seg *seg = party->seg;
+	int error = attach(scene, party);
+
+	if (error == 0)
+		error = object_hold_inherited(seg);
+	for (uint32_t i = 0; error == 0 && i < seg->at.max_objects; i++)
+		if (seg->open_counts[i] &&
+		    !(load_relaxed(&seg_touched(seg, seg->client)[i / 64]) >> (i % 64) & 1))
+			return -ESTALE;
+	return error;
+}
+
+static void inherit(struct scene *scene, struct party *party)
+{
+	const struct seg *parent = scene->parties[CHECKER].seg;
+	size_t bytes = parent->at.max_objects * sizeof *parent->open_counts;
+
+	memcpy(party->seg->open_counts, parent->open_counts, bytes);
+	memcpy(party->seg->open_generations, parent->open_generations, bytes);
+}
+
 /* The process lives on, without a thread. */
 static int end_thread(struct scene *scene, struct party *party)
 {
@@ -89,6 +116,8 @@ static const struct operation operations[] = {
 	  .run = detach, .leaves = true },
 	{ .name = "detach", .family = &attach_family, .contexts = HOLDING, .variant = 1,
 	  .arrange = be_attached, .run = detach, .leaves = true },
+	{ .name = "join after a fork", .family = &attach_family, .contexts = IDLE,
+	  .arrange = inherit, .run = join, .settle = settle_detach, .leaves = true },
 	{ .name = "thread end", .family = &attach_family, .contexts = HOLDING, .variant = 1,
 	  .arrange = be_attached, .run = end_thread, .settle = settle_detach, .leaves = true },
 };

@@ -189,6 +189,10 @@ MUTANTS = [
            'return r < 0 ? r : -ENOSPC;',
            'return -EBADMSG;',
            'alloc', 'live'),
+    Mutant('child_holds_nothing', 'object_hold.c',
+           'if (seg->open_counts[i] && seg->open_generations[i])',
+           'if (false)',
+           'join after a fork', 'live'),
     Mutant('cached_blocks_of_the_dead_kept', 'arena_sweep.c',
            'if (!block_word_is_of(word, sweep->client))',
            'if (block_word_state(word) != BLOCK_HELD || '
