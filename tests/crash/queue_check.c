@@ -34,12 +34,12 @@ struct found {
 
 /* --- what is there --- */
 
-/* The initial ones were put one after the other, then EARLIER came, then the rest. */
+/* The initial ones were put one after the other, then each party's, then a second or a probe. */
 static uint64_t rank_of(const struct scene *scene, uint64_t number)
 {
 	if (number <= scene->initial)
 		return number;
-	return number == BY_VICTIM + EARLIER ? scene->initial + 1 : scene->initial + 2;
+	return scene->initial + (number < BY_PROBE ? 1 : 2);
 }
 
 static bool note_found(struct scene *scene, struct found *found, const struct message *message,
