@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See trace.h. Knows: single steps, how to see that a stepped process sleeps.
+ * See trace.h. Knows: how to watch a process that steps itself (stepper.c), how to see that it
+ * sleeps.
  *
  * An instruction is named by its address and the how manieth time it is reached: that finds it
  * again at full speed. One that repeats itself (rep movs) is one instruction.
@@ -12,35 +13,36 @@
 #include "require.h"
 #include "scene.h"
 #include "slot.h"
+#include "stepper.h"
 
-#include <sched.h>
 #include <signal.h>
-#include <sys/ptrace.h>
-#include <sys/user.h>
-#include <sys/wait.h>
+#include <sys/mman.h>
+#include <time.h>
 
-#define STEPS_MAX 400000
-#define IDLE_MAX 40000
 #define SEEN_BITS 16
 #define SEEN_MAX (1u << SEEN_BITS)
 #define BLOCKED_NS INT64_C(3000000)
+#define LOOK_NS 20000
 
 struct seen {
 	uint64_t address;
 	uint32_t count;
 };
 
+/* Of one who watches. */
 struct stepping {
 	struct scene *scene;
 	enum role role;
 	struct trace *trace;
 	struct seen *seen;
+	struct stepper *stepper;
 	void (*each)(struct scene *scene, unsigned k, bool is_changed);
+	unsigned read; /* of the stepper's list */
 	bool was_blocked;
-	unsigned idle; /* steps since the last that changed the segment */
 };
 
 static enum role playing;
+static struct stepper *stepper;
 static const struct breakpoint *wanted;
 static uint64_t next[STEPS_MAX]; /* of the wanted one, see breakpoint.h */
 
@@ -56,20 +58,13 @@ static uint32_t occurrence(struct seen *seen, uint64_t address)
 
 static void be_stepped(struct scene *scene)
 {
-	signal(SIGTRAP, SIG_DFL);
-	require(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
-	__asm__ volatile("int3");
+	for (enum role role = 0; role < ROLES; role++)
+		stepper_watch(scene->parties[role].seg->base, scene->parties[role].seg->size);
+	stepper->is_done = &scene->ledgers[playing].is_done;
+	stepper_begin(stepper);
 	scene_perform(scene, playing);
 	for (;;)
 		pause();
-}
-
-static uint64_t address_of(pid_t pid)
-{
-	struct user_regs_struct registers;
-
-	require(ptrace(PTRACE_GETREGS, pid, NULL, &registers) == 0);
-	return registers.rip;
 }
 
 /* Nobody wakes it, or SURVIVOR does now, unless it has its own operation to do. */
@@ -80,26 +75,6 @@ static bool goes_on(struct stepping *stepping)
 		return false;
 	scene_unblock(stepping->scene);
 	stepping->was_blocked = true;
-	return true;
-}
-
-/* False: it sleeps in the kernel and stays there. */
-static bool step(struct stepping *stepping)
-{
-	pid_t pid = stepping->scene->pids[stepping->role];
-	int64_t until = clock_now_ns() + BLOCKED_NS;
-	int status;
-
-	require(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0);
-	while (waitpid(pid, &status, WNOHANG) == 0) {
-		sched_yield();
-		if (clock_now_ns() < until)
-			continue;
-		if (scene_is_asleep(stepping->scene, stepping->role) && !goes_on(stepping))
-			return false;
-		until = clock_now_ns() + BLOCKED_NS;
-	}
-	require(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
 	return true;
 }
 
@@ -120,32 +95,81 @@ static void note_step(struct stepping *stepping, uint64_t address, bool is_chang
 				     .is_blocked = stepping->was_blocked };
 }
 
-static void look(struct stepping *stepping)
+/* What the stepper has written down, up to its last step: that is one it may stand before. */
+static void read_steps(struct stepping *stepping, unsigned until)
 {
-	bool is_changed = image_update(stepping->scene->current);
+	for (; stepping->read < until; stepping->read++) {
+		const struct step *step = &stepping->stepper->steps[stepping->read];
 
-	if (stepping->each)
-		stepping->each(stepping->scene, stepping->trace->count, is_changed);
-	note_step(stepping, address_of(stepping->scene->pids[stepping->role]), is_changed);
-	stepping->idle = is_changed ? 0 : stepping->idle + 1;
+		note_step(stepping, step->address, step->is_change);
+	}
 }
 
-static void step_to_the_end(struct stepping *stepping)
+static void look(struct stepping *stepping)
 {
-	atomic_int *is_done = &stepping->scene->ledgers[stepping->role].is_done;
+	read_steps(stepping, atomic_load(&stepping->stepper->count) - 1);
+	stepping->each(stepping->scene, stepping->trace->count,
+		       image_update(stepping->scene->current));
+	atomic_store(&stepping->stepper->is_at_change, false);
+}
 
-	/* One that waits for EARLIER, who only stands there, has no end. */
-	while (!atomic_load(is_done) && stepping->idle < IDLE_MAX) {
-		look(stepping);
-		if (step(stepping))
-			continue;
-		stepping->trace->is_asleep = true;
-		break;
+/* False: it sleeps in the kernel and stays there. */
+static bool is_getting_on(struct stepping *stepping, unsigned *count, int64_t *until)
+{
+	unsigned now = atomic_load(&stepping->stepper->count);
+
+	if (now == *count && clock_now_ns() < *until)
+		return true;
+	if (now == *count && scene_is_asleep(stepping->scene, stepping->role)) {
+		read_steps(stepping, now); /* these before it slept */
+		if (!goes_on(stepping))
+			return false;
 	}
-	stepping->trace->is_endless = stepping->idle == IDLE_MAX;
+	*count = now;
+	*until = clock_now_ns() + BLOCKED_NS;
+	return true;
+}
+
+static void watch_to_the_end(struct stepping *stepping)
+{
+	struct stepper *shared = stepping->stepper;
+	struct timespec nap = { .tv_nsec = LOOK_NS };
+	unsigned count = 0;
+	int64_t until = 0;
+
+	while (!atomic_load(&shared->is_over)) {
+		if (atomic_load(&shared->is_at_change)) {
+			look(stepping);
+		} else if (!is_getting_on(stepping, &count, &until)) {
+			stepping->trace->is_asleep = true;
+			break;
+		}
+		require(!scene_has_ended(stepping->scene, stepping->role, 0));
+		nanosleep(&nap, NULL);
+	}
+	read_steps(stepping, atomic_load(&shared->count));
+	stepping->trace->is_endless = atomic_load(&shared->is_endless);
 	if (stepping->each)
 		stepping->each(stepping->scene, stepping->trace->count,
 			       image_update(stepping->scene->current));
+}
+
+static void *share(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	require(memory != MAP_FAILED);
+	return memory;
+}
+
+static void begin_stepping(struct stepping *stepping)
+{
+	stepping->stepper = stepper = share(sizeof *stepper);
+	stepper->stops_at_changes = stepping->each;
+	stepper->first = (uint64_t)(uintptr_t)scene_perform;
+	playing = stepping->role;
+	scene_clone(stepping->scene, stepping->role, be_stepped);
 }
 
 void trace_run(struct scene *scene, enum role role, struct trace *ret_trace,
@@ -154,25 +178,20 @@ void trace_run(struct scene *scene, enum role role, struct trace *ret_trace,
 	struct stepping stepping = { .scene = scene, .role = role, .trace = ret_trace,
 				     .each = each };
 	struct seg *seg = scene->parties[CHECKER].seg;
-	int status;
 
 	*ret_trace = (struct trace){ .steps = calloc(STEPS_MAX, sizeof *ret_trace->steps) };
 	stepping.seen = calloc(SEEN_MAX, sizeof *stepping.seen);
 	require(ret_trace->steps && stepping.seen);
 	if (scene->pids[SLEEPER])
 		kill(scene->pids[SLEEPER], SIGSTOP); /* what it does would be in the copies */
-	scene->current = image_make(seg->fd, seg->base, seg->size);
-	playing = role;
-	scene_clone(scene, role, be_stepped);
-	require(waitpid(scene->pids[role], &status, 0) == scene->pids[role]);
-	require(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
-	/* The way there is another one without a tracer. */
-	while (address_of(scene->pids[role]) != (uint64_t)(uintptr_t)scene_perform)
-		require(step(&stepping));
-	step_to_the_end(&stepping);
+	if (each)
+		scene->current = image_make(seg->fd, seg->base, seg->size);
+	begin_stepping(&stepping);
+	watch_to_the_end(&stepping);
 	scene_end_clone(scene, role);
 	scene->current = image_free(scene->current);
 	free(stepping.seen);
+	munmap(stepping.stepper, sizeof *stepping.stepper);
 }
 
 void trace_end(struct trace *trace)
