@@ -218,10 +218,19 @@ static bool is_hold_right(struct scene *scene, enum role role, uint32_t index)
 			is_held ? "holds" : "does not hold", index);
 }
 
+/* It has no handles, and repairs nothing now. */
+static bool is_mpd_holding(struct scene *scene)
+{
+	for (uint32_t i = 0; i < checked(scene)->at.max_objects / 64; i++)
+		if (load_seqcst(&seg_touched(checked(scene), SLOT_MPD)[i]) != 0)
+			return true;
+	return false;
+}
+
 static bool are_holds_right(struct scene *scene)
 {
 	uint32_t high = seg_objects_high(checked(scene));
-	bool is_good = true;
+	bool is_good = !is_mpd_holding(scene) || complain(scene, "mpd holds an object");
 
 	for (enum role role = 0; role < ROLES; role++)
 		for (uint32_t i = 0; is_alive(scene, role) && i < high; i++)
