@@ -31,6 +31,8 @@
 #define GUARD_NAP_NS INT64_C(100000)
 #define GUARD_NAPS_BEFORE_ASKING 10
 
+enum { STAT_NAME = 2, STAT_STARTED = 22 }; /* fields of /proc/PID/stat */
+
 static void raise_mark(atom32 *mark, uint32_t at_least)
 {
 	uint32_t now = load_relaxed(mark);
@@ -46,12 +48,20 @@ uint64_t slot_pid_namespace(void)
 	return stat("/proc/self/ns/pid", &about) == 0 ? (uint64_t)about.st_ino : 0;
 }
 
+/* Of /proc/PID/stat; the name in parentheses may contain anything, spaces too. */
+static uint64_t start_ticks_in(const char *text)
+{
+	const char *at = strrchr(text, ')');
+
+	for (unsigned field = STAT_NAME; at && field < STAT_STARTED; field++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
 uint64_t slot_start_ticks(uint32_t pid)
 {
 	char path[40], text[1024];
-	unsigned long long ticks = 0;
 	ssize_t length;
-	char *rest;
 	int fd;
 
 	snprintf(path, sizeof path, "/proc/%u/stat", pid);
@@ -63,11 +73,7 @@ uint64_t slot_start_ticks(uint32_t pid)
 	if (length <= 0)
 		return 0;
 	text[length] = '\0';
-	rest = strrchr(text, ')'); /* the name in parentheses may contain anything */
-	if (rest)
-		sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-				 "%*d %*d %*d %llu", &ticks);
-	return ticks;
+	return start_ticks_in(text);
 }
 
 uint64_t slot_client_word(const struct seg *seg, uint32_t client)
