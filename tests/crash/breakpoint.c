@@ -5,9 +5,9 @@
  * The process patches itself, so reaching the instruction costs one trap and no tracer. Before the
  * occurrence that counts, the instruction is put back, and the one that comes after it is patched
  * until it has been reached: a step by the trap flag does the same, and costs ten times as much on
- * a virtual machine. It is left to code that is not ours (vdso). A process that goes another way
- * than the recorded one does not stop. Nothing here may call a function: it could be the patched
- * one.
+ * a virtual machine. It is left to code that is not ours (vdso), which cannot be written to. A
+ * process that goes another way than the recorded one does not stop. Nothing here may call a
+ * function: it could be the patched one.
  */
 #include "breakpoint.h"
 
@@ -34,7 +34,7 @@ struct patch {
 static struct breakpoint armed;
 static struct patch wanted, after;
 static uint32_t seen;
-static bool is_stepping;
+static bool is_stepping, is_walking;
 static pid_t own_pid;
 
 static long raw_call(long number, long a, long b)
@@ -81,33 +81,52 @@ INLINED bool is_own(uint64_t address)
 	       address < (uint64_t)(uintptr_t)etext;
 }
 
+/* An earlier occurrence has been stepped over. */
+static void step_ended(greg_t *registers)
+{
+	if (after.address) {
+		take_patch(&after);
+		registers[REG_RIP] = (greg_t)after.address;
+	}
+	is_stepping = false;
+	after.address = 0;
+	registers[REG_EFL] &= ~TRAP_FLAG;
+	put_patch(&wanted, armed.address);
+}
+
+static void walked(greg_t *registers)
+{
+	if (registers[REG_RIP] != (greg_t)armed.walk_to || --armed.walk_occurrence > 0)
+		return;
+	is_walking = false;
+	registers[REG_EFL] &= ~TRAP_FLAG;
+	reached();
+}
+
 static void trapped(int signal, siginfo_t *info, void *context)
 {
 	greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
 
 	(void)signal;
 	(void)info;
+	if (is_walking) {
+		walked(registers);
+		return;
+	}
 	if (is_stepping || after.address) {
-		if (!is_stepping) {
-			take_patch(&after);
-			registers[REG_RIP] = (greg_t)after.address;
-		}
-		is_stepping = false;
-		after.address = 0;
-		registers[REG_EFL] &= ~TRAP_FLAG;
-		put_patch(&wanted, armed.address);
+		step_ended(registers);
 		return;
 	}
 	take_patch(&wanted);
 	registers[REG_RIP] = (greg_t)wanted.address;
-	if (++seen == armed.occurrence) {
-		reached();
-	} else if (is_own(armed.next[seen - 1])) {
-		put_patch(&after, armed.next[seen - 1]);
-	} else {
-		is_stepping = true;
+	is_walking = ++seen == armed.occurrence && armed.walk_to;
+	is_stepping = seen < armed.occurrence && !is_own(armed.next[seen - 1]);
+	if (is_walking || is_stepping)
 		registers[REG_EFL] |= TRAP_FLAG;
-	}
+	else if (seen == armed.occurrence)
+		reached();
+	else
+		put_patch(&after, armed.next[seen - 1]);
 }
 
 static bool make_writable(uint64_t from, uint64_t until)
@@ -125,14 +144,15 @@ bool breakpoint_begin(void)
 	       make_writable((uint64_t)(uintptr_t)__executable_start, (uint64_t)(uintptr_t)etext);
 }
 
-bool breakpoint_arm(const struct breakpoint *breakpoint)
+bool breakpoint_is_possible(uint64_t address)
 {
-	if (!is_own(breakpoint->address) &&
-	    !make_writable(breakpoint->address, breakpoint->address + 1))
-		return false;
+	return is_own(address) || make_writable(address, address + 1);
+}
+
+void breakpoint_arm(const struct breakpoint *breakpoint)
+{
 	own_pid = getpid();
 	armed = *breakpoint;
 	seen = 0;
 	put_patch(&wanted, armed.address);
-	return true;
 }

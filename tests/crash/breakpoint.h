@@ -14,12 +14,16 @@ struct breakpoint {
 	uint64_t address;
 	uint32_t occurrence; /* the first is 1 */
 	const uint64_t *next; /* what comes after it, for each occurrence before that one */
+	uint64_t walk_to; /* 0, or single steps from there on, until this is reached */
+	uint32_t walk_occurrence;
 	atomic_int *is_stopped; /* NULL: die; else say so here, */
 	atomic_int *may_go_on;  /* and wait for this */
 };
 
-/* False: that instruction cannot be written to. `next` has to stay. */
-bool breakpoint_arm(const struct breakpoint *breakpoint);
+/* Can one stop at that instruction without walking there? The kernel's (vdso) cannot be written. */
+bool breakpoint_is_possible(uint64_t address);
+/* `next` has to stay. */
+void breakpoint_arm(const struct breakpoint *breakpoint);
 /* Before any clone is made; false: the code cannot be written to. */
 bool breakpoint_begin(void);
 

@@ -212,13 +212,14 @@ static bool has_sleeper_left(const struct scene *scene)
 	       atomic_load(&scene->parties[SLEEPER].ledger->is_done);
 }
 
-/* The queue was drained: a getter is given one more, a putter can put. */
+/* The queue was drained: a getter is given one more, a putter can put. One that has left may have
+ * been in the middle of its put when its turn to be drained came. */
 static bool serve_sleeper(struct scene *scene, struct found *found)
 {
 	struct party *checker = &scene->parties[CHECKER];
 
 	if (has_sleeper_left(scene))
-		return true;
+		return drain(scene, found);
 	if (is_getter_asleep(scene)) {
 		checker->ledger->adding |= UINT64_C(1) << BY_PROBE;
 		checker->ledger->result = put_number(scene, checker, BY_PROBE);

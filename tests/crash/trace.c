@@ -230,8 +230,8 @@ unsigned trace_points(const struct trace *trace, unsigned most, unsigned *ret_po
 
 static void play(struct scene *scene)
 {
-	if (wanted && !breakpoint_arm(wanted))
-		_exit(1);
+	if (wanted)
+		breakpoint_arm(wanted);
 	scene_perform(scene, playing);
 	if (playing == SURVIVOR && scene->other && scene->other->settle)
 		scene->other->settle(scene, &scene->parties[SURVIVOR]);
@@ -249,6 +249,32 @@ static void find_next(const struct trace *trace, unsigned k)
 	require(count == trace->steps[k].occurrence - 1);
 }
 
+static unsigned count_between(const struct trace *trace, unsigned from, unsigned k)
+{
+	unsigned count = 0;
+
+	for (unsigned i = from + 1; i <= k; i++)
+		count += trace->steps[i].address == trace->steps[k].address;
+	return count;
+}
+
+/* At step k; or at the last before it where one can stop, and then step by step. */
+static void find_way(const struct trace *trace, unsigned k, struct breakpoint *breakpoint)
+{
+	unsigned last = k;
+
+	while (last > 0 && !breakpoint_is_possible(trace->steps[last].address))
+		last--;
+	breakpoint->address = trace->steps[last].address;
+	breakpoint->occurrence = trace->steps[last].occurrence;
+	breakpoint->next = next;
+	find_next(trace, last);
+	if (last == k)
+		return;
+	breakpoint->walk_to = trace->steps[k].address;
+	breakpoint->walk_occurrence = count_between(trace, last, k);
+}
+
 void trace_start_until(struct scene *scene, enum role role, const struct trace *trace, unsigned k,
 		       bool is_kill)
 {
@@ -256,12 +282,8 @@ void trace_start_until(struct scene *scene, enum role role, const struct trace *
 	struct breakpoint breakpoint = { .is_stopped = is_kill ? NULL : &ledger->is_stopped,
 					 .may_go_on = &ledger->may_go_on };
 
-	if (k < trace->count) {
-		breakpoint.address = trace->steps[k].address;
-		breakpoint.occurrence = trace->steps[k].occurrence;
-		breakpoint.next = next;
-		find_next(trace, k);
-	}
+	if (k < trace->count)
+		find_way(trace, k, &breakpoint);
 	playing = role;
 	wanted = k < trace->count ? &breakpoint : NULL; /* the clone has its own copy of all this */
 	scene_clone(scene, role, play);
