@@ -80,13 +80,14 @@ static bool is_over(void)
 	return limits.stops_at_first && atomic_load(&totals->failures) > 0;
 }
 
-/* When not each instruction is asked for: every change of the segment, and of the rest each so
- * many, but for later turns of loops, which take long to find again. */
+/* When not each instruction is asked for: every change of the segment, every return from the
+ * kernel, and of the rest each so many, but for later turns of loops, which take long to find
+ * again. */
 static bool is_chosen(const struct trace *trace, unsigned k)
 {
 	unsigned stride = limits.kills ? (trace->count + limits.kills - 1) / limits.kills : 1;
 
-	if (stride <= 1 || trace->steps[k].is_change)
+	if (stride <= 1 || trace->steps[k].is_change || trace->steps[k].is_after_call)
 		return true;
 	return k % stride == 0 && trace->steps[k].occurrence <= OCCURRENCES_EASY;
 }

@@ -206,10 +206,9 @@ static bool is_sleeper_served(struct scene *scene)
 	       complain(scene, "a sleeper is not woken though it could go on");
 }
 
-static bool has_sleeper_left(const struct scene *scene)
+static bool can_sleeper_leave(const struct scene *scene)
 {
-	return !scene->context->has_sleeper || scene->is_copy ||
-	       atomic_load(&scene->parties[SLEEPER].ledger->is_done);
+	return scene->context->has_sleeper && !scene->is_copy;
 }
 
 /* The queue was drained: a getter is given one more, a putter can put. One that has left may have
@@ -218,7 +217,9 @@ static bool serve_sleeper(struct scene *scene, struct found *found)
 {
 	struct party *checker = &scene->parties[CHECKER];
 
-	if (has_sleeper_left(scene))
+	if (!can_sleeper_leave(scene))
+		return true;
+	if (atomic_load(&scene->parties[SLEEPER].ledger->is_done))
 		return drain(scene, found);
 	if (is_getter_asleep(scene)) {
 		checker->ledger->adding |= UINT64_C(1) << BY_PROBE;

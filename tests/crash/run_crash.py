@@ -22,7 +22,7 @@ LATE_MOST = 0.01 # of the kills
 MUTANT_SECONDS = 120
 COMPLAINTS_SHOWN = 40
 
-CI = dict(kills=6500, points=6, wanted=300_000)
+CI = dict(kills=3000, points=3, wanted=300_000)
 NIGHTLY = dict(kills=0, points=64, wanted=10_000_000)
 
 

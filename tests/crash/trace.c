@@ -78,20 +78,30 @@ static bool goes_on(struct stepping *stepping)
 	return true;
 }
 
+static bool is_call(uint64_t address)
+{
+	const uint8_t *code = (const uint8_t *)(uintptr_t)address;
+
+	return code[0] == 0x0f && code[1] == 0x05;
+}
+
 static void note_step(struct stepping *stepping, uint64_t address, bool is_change)
 {
 	struct trace *trace = stepping->trace;
 	unsigned last = trace->count - 1;
+	bool is_after_call;
 
 	if (trace->count > 0 && trace->steps[last].address == address) {
 		trace->steps[last].is_change |= is_change;
 		return;
 	}
 	require(trace->count < STEPS_MAX);
+	is_after_call = trace->count > 0 && is_call(trace->steps[last].address);
 	trace->steps[trace->count++] =
 		(struct trace_step){ .address = address,
 				     .occurrence = occurrence(stepping->seen, address),
 				     .is_change = is_change,
+				     .is_after_call = is_after_call,
 				     .is_blocked = stepping->was_blocked };
 }
 

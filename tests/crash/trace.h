@@ -15,6 +15,7 @@ struct trace_step {
 	uint64_t address;
 	uint32_t occurrence;
 	bool is_change;  /* the segment differs from what it was before the last step */
+	bool is_after_call; /* into the kernel, which may have woken somebody */
 	bool is_blocked; /* before this one the party had slept in the kernel */
 };
 
