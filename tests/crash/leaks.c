@@ -367,16 +367,27 @@ static bool is_room_clean(struct scene *scene)
 
 /* --- */
 
+/* Each is asked, so that each breach is told. */
+static bool are_tables_right(struct scene *scene)
+{
+	bool is_good = are_guards_free(scene);
+
+	is_good &= are_blocks_owned(scene);
+	is_good &= are_holds_right(scene);
+	is_good &= are_objects_right(scene);
+	return is_good;
+}
+
 bool leaks_none_of_the_dead(struct scene *scene)
 {
-	return are_slots_known(scene) & are_guards_free(scene) & are_blocks_owned(scene) &
-	       are_holds_right(scene) & are_objects_right(scene);
+	bool is_good = are_slots_known(scene);
+
+	return are_tables_right(scene) && is_good;
 }
 
 bool leaks_none_afterwards(struct scene *scene)
 {
-	bool is_good = are_guards_free(scene) & are_blocks_owned(scene) & are_holds_right(scene) &
-		       are_objects_right(scene);
+	bool is_good = are_tables_right(scene);
 
 	if (arena_check(checked(scene)) != 0)
 		is_good = complain(scene, "the arena is not whole");

@@ -94,5 +94,6 @@ bool teardown(struct scene *scene)
 	for (enum role role = 0; role < ROLES; role++)
 		if (!scene->is_dead[role] && scene->parties[role].client)
 			is_good &= is_nothing_open(scene, &scene->parties[role]);
-	return is_directory_empty(scene) & is_no_block_used(scene) & is_good;
+	is_good &= is_directory_empty(scene);
+	return is_no_block_used(scene) && is_good;
 }
