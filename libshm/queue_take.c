@@ -49,9 +49,11 @@ static noinline_ bool take_behind(struct ring *ring, uint32_t client, struct tak
 	return false;
 }
 
+/* Cells before records: a claim moves its message from the one to the other, never back, so looked
+ * at the other way round it could be in neither. */
 static bool is_drained(struct ring *ring, uint32_t client)
 {
-	return !lease_is_any_foreign(ring, client) && ring_is_quiet(ring, client);
+	return ring_is_quiet(ring, client) && !lease_is_any_foreign(ring, client);
 }
 
 bool queue_is_readable(struct ring *ring, uint32_t client)
