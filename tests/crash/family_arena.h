@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the rows of the arena share with those of its recovery: sizes.
+ * What the rows of the arena share with those of its recovery. Knows: sizes. Does not know: what
+ * they are promised.
  */
 #ifndef TESTS_CRASH_FAMILY_ARENA_H
 #define TESTS_CRASH_FAMILY_ARENA_H

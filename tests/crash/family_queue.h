@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The contexts of queues, for rows and questions. Knows: their bits.
+ * The contexts of queues, for rows and questions. Knows: their bits. Does not know:
+ * how one comes about.
  */
 #ifndef TESTS_CRASH_FAMILY_QUEUE_H
 #define TESTS_CRASH_FAMILY_QUEUE_H

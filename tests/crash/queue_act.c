@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See queue_act.h.
+ * See queue_act.h. Knows: libshm's calls and what the ledger notes of each. Does not know:
+ * who dies, or what must hold afterwards.
  */
 #include "queue_act.h"
 

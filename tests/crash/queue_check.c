@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See queue_check.h.
+ * See queue_check.h. Knows: how a queue is emptied and filled again. Does not know: what
+ * stood in its cells (queue_expect.c).
  *
  * After every death: a message that was acknowledged is there once, or was taken whole by somebody;
  * one whose put had not returned is whole or absent; what a dead one held comes back flagged; the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See queue_expect.h.
+ * See queue_expect.h. Knows: cells and records. Does not know: which operation was cut off.
  *
  * | where                                   | must come back |
  * | cell READY                              | yes            |

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See queue_keep.h.
+ * See queue_keep.h. Knows: words of blocks and records. Does not know: what is promised.
  */
 #include "queue_keep.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See queue_laps.h.
+ * See queue_laps.h. Knows: the ways to put and to take. Does not know: any death.
  */
 #include "queue_laps.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See queue_message.h.
+ * See queue_message.h. Knows: how a message is filled. Does not know: queues.
  */
 #include "queue_message.h"
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * See queue_says.h. Alone there is one right answer. In a pair the other may close the queue, or,
- * together with EARLIER, leave nothing to take and no place.
+ * See queue_says.h. Knows: rows and contexts. Does not know: messages.
+ *
+ * Alone there is one right answer. In a pair the other may close the queue, or, together with
+ * EARLIER, leave nothing to take and no place.
  */
 #include "queue_says.h"
 

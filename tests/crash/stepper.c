@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See stepper.h. Knows: signal frames of x86-64.
+ * See stepper.h. Knows: signal frames of x86-64. Does not know: who watches.
  *
  * The trap flag is set, so each instruction ends in SIGTRAP, in this very process: a tracer would
  * cost two switches a step. Watched memory may not be written to, so a store first ends in SIGSEGV:

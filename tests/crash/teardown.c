@@ -2,7 +2,7 @@
  *
  * See teardown.h. Knows: that CHECKER, a clone, has every party's private memory and can act for
  * each. What a party's own clone did last is in the segment alone: its bitmap tells whether the
- * handle is closed already.
+ * handle is closed already. Does not know: what any object is for.
  */
 #include "teardown.h"
 
