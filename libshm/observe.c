@@ -25,6 +25,21 @@
 #define SNAPSHOT_TRIES 3
 #define GRANULES_AT_ONCE 4096
 
+struct mp_observer *observe_new(void)
+{
+	struct mp_observer *observer = calloc(1, sizeof(*observer));
+
+	if (!observer)
+		return NULL;
+	observer->socket = -1;
+	observer->packet = malloc(PROTO_MESSAGE_MAX);
+	if (!observer->packet) {
+		free(observer);
+		return NULL;
+	}
+	return observer;
+}
+
 MP_EXPORT int mp_observe_open(const char *endpoint, mp_observer **ret_observer)
 {
 	KEEP_ERRNO;
@@ -35,15 +50,9 @@ MP_EXPORT int mp_observe_open(const char *endpoint, mp_observer **ret_observer)
 	if (endpoint && strlen(endpoint) >= sizeof(observer->given))
 		return explain(-EINVAL, "the endpoint '%.40s...' is longer than %zu bytes",
 			       endpoint, sizeof(observer->given) - 1);
-	observer = calloc(1, sizeof(*observer));
+	observer = observe_new();
 	if (!observer)
 		return explain(-ENOMEM, "no memory for an observer");
-	observer->socket = -1;
-	observer->packet = malloc(PROTO_MESSAGE_MAX);
-	if (!observer->packet) {
-		free(observer);
-		return explain(-ENOMEM, "no memory for an observer");
-	}
 	if (endpoint) {
 		observer->is_given = true;
 		memcpy(observer->given, endpoint, strlen(endpoint) + 1);
@@ -95,7 +104,7 @@ MP_EXPORT int mp_observe_endpoint(mp_observer *observer, struct mp_endpoint_info
 	return 0;
 }
 
-static int refuse_index(const mp_observer *observer, unsigned index)
+int observe_refuse_index(const mp_observer *observer, unsigned index)
 {
 	if (!observer || index < observer->segment_count)
 		return explain(-EINVAL, "an observer and a place for what is found are needed");
@@ -107,8 +116,30 @@ MP_EXPORT int mp_observe_name(mp_observer *observer, unsigned index,
 			      char ret_name[MP_OBSERVE_NAME])
 {
 	if (!observer || !ret_name || index >= observer->segment_count)
-		return refuse_index(observer, index);
+		return observe_refuse_index(observer, index);
 	observe_text(ret_name, MP_OBSERVE_NAME, observer->segments[index].name, NAME_BYTES);
+	return 0;
+}
+
+MP_EXPORT int mp_observe_segment(mp_observer *observer, unsigned index,
+				 struct mp_observed_segment *ret_segment)
+{
+	KEEP_ERRNO;
+	const struct observe_segment *segment;
+	struct stat status;
+
+	if (!observer || !ret_segment || index >= observer->segment_count)
+		return observe_refuse_index(observer, index);
+	segment = &observer->segments[index];
+	*ret_segment = segment->listed;
+	observe_text(ret_segment->name, MP_OBSERVE_NAME, segment->name, NAME_BYTES);
+	ret_segment->error = segment->fd < 0 ? segment->error : 0;
+	if (ret_segment->is_listed || observer->is_file || segment->fd < 0)
+		return 0;
+	if (fstat(segment->fd, &status) == 0) {
+		ret_segment->size_bytes = (uint64_t)status.st_size;
+		ret_segment->uid = status.st_uid;
+	}
 	return 0;
 }
 
@@ -165,7 +196,7 @@ static int64_t age_of(const struct observe_copy *copy, uint64_t since_ns)
 
 static int fill_processes(const struct observe_copy *copy, struct mp_snapshot *snapshot)
 {
-	uint64_t namespace = own_pid_namespace();
+	uint64_t namespace = copy->is_saved ? 0 : own_pid_namespace();
 
 	snapshot->processes = calloc(copy->client_count + 1u, sizeof(*snapshot->processes));
 	if (!snapshot->processes)
@@ -374,7 +405,7 @@ MP_EXPORT int mp_observe_snapshot(mp_observer *observer, unsigned index,
 	int result = 0;
 
 	if (!observer || !ret_snapshot || index >= observer->segment_count)
-		return refuse_index(observer, index);
+		return observe_refuse_index(observer, index);
 	segment = &observer->segments[index];
 	if (segment->fd < 0)
 		return explain(segment->error, "segment '%.*s' cannot be read",

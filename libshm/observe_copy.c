@@ -118,8 +118,15 @@ static uint32_t bounded(atom32 *mark, uint32_t maximum)
 static int copy_header(int fd, struct observe_copy *copy)
 {
 	off_t size = lseek(fd, 0, SEEK_END);
+	struct observe_trailer trailer;
 	int result;
 
+	if (size >= 0 && observe_read_trailer(fd, &trailer)) {
+		size = (off_t)trailer.size_bytes;
+		copy->now_ns = trailer.taken_ns;
+		copy->is_torn = trailer.is_torn;
+		copy->is_saved = true;
+	}
 	if (size < (off_t)HEADER_BYTES)
 		return size < 0 ? -errno : -EAGAIN;
 	result = seg_read_header(fd, &copy->header);

@@ -232,6 +232,44 @@ int observe_find_adopt(struct mp_observer *observer, int fd, const char *name)
 	return 0;
 }
 
+static void note_listed(struct observe_segment *segment, const struct proto_listed *row)
+{
+	segment->listed = (struct mp_observed_segment){ .size_bytes = row->size_bytes,
+							.is_listed = 1,
+							.uid = row->uid,
+							.mode = row->mode,
+							.clients = row->clients,
+							.is_kept = row->flags & MP_KEEP ? 1 : 0 };
+}
+
+static bool is_known(struct mp_observer *observer, const struct proto_listed *row)
+{
+	for (unsigned i = 0; i < observer->segment_count; i++) {
+		struct observe_segment *segment = &observer->segments[i];
+
+		if (segment->fd < 0 || !row->generation || segment->generation != row->generation)
+			continue;
+		segment->is_found = true;
+		note_listed(segment, row);
+		return true;
+	}
+	return false;
+}
+
+/* Known again by its file, not by its header, which may be spoilt. */
+static int adopt_listed(struct mp_observer *observer, const struct proto_listed *row, int fd)
+{
+	struct observe_segment *segment;
+	struct stat status;
+	bool has_file = fstat(fd, &status) == 0;
+	int result = observe_find_adopt(observer, fd, row->name);
+
+	segment = has_file ? observe_find_inode(observer, status.st_dev, status.st_ino) : NULL;
+	if (segment)
+		note_listed(segment, row);
+	return result;
+}
+
 static int open_listed(struct mp_observer *observer, const struct proto_listed *row,
 		       int64_t deadline_ns)
 {
@@ -242,7 +280,7 @@ static int open_listed(struct mp_observer *observer, const struct proto_listed *
 	struct observe_segment *segment;
 
 	if (result >= 0 && call.fds.count == 1)
-		return observe_find_adopt(observer, call.fds.fd[0], row->name);
+		return adopt_listed(observer, row, call.fds.fd[0]);
 	wire_close_fds(&call.fds);
 	/* Gone since the list, or hidden from us: name it, say why. */
 	if (result == -ENOENT || result == -ESTALE)
@@ -254,21 +292,9 @@ static int open_listed(struct mp_observer *observer, const struct proto_listed *
 		return -ENOMEM;
 	segment->error = result == -EPERM ? -EACCES : result;
 	segment->is_found = true;
+	note_listed(segment, row);
 	observe_text(segment->name, sizeof(segment->name), row->name, NAME_BYTES);
 	return 0;
-}
-
-static bool is_known(struct mp_observer *observer, const struct proto_listed *row)
-{
-	for (unsigned i = 0; i < observer->segment_count; i++) {
-		struct observe_segment *segment = &observer->segments[i];
-
-		if (segment->fd < 0 || !row->generation || segment->generation != row->generation)
-			continue;
-		segment->is_found = true;
-		return true;
-	}
-	return false;
 }
 
 static int take_list(struct mp_observer *observer, int64_t deadline_ns)
@@ -392,8 +418,12 @@ int observe_find(struct mp_observer *observer)
 {
 	int result;
 
-	for (unsigned i = 0; i < observer->segment_count; i++)
+	if (observer->is_file)
+		return 0;
+	for (unsigned i = 0; i < observer->segment_count; i++) {
 		observer->segments[i].is_found = false;
+		observer->segments[i].listed.is_listed = 0;
+	}
 	observer->info.is_mpd_alive = 0;
 	observer->info.mpd_error = 0;
 	result = ask_candidates(observer);

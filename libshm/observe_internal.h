@@ -31,11 +31,13 @@ struct observe_segment {
 	ino_t inode;
 	uint64_t generation;
 	char name[NAME_BYTES];
+	struct mp_observed_segment listed; /* what mpd said at the last refresh, if it did */
 	struct observe_grant *grants;
 	struct mp_snapshot snapshot;
 };
 
 struct mp_observer {
+	bool is_file;  /* one saved segment, for ever the same */
 	bool is_given; /* the endpoint was named by the caller */
 	char given[108];
 	int socket; /* to mpd, -1: none */
@@ -69,6 +71,19 @@ struct observe_copy {
 	uint32_t client_count, thread_count, entry_count, object_count;
 	uint64_t cells_left; /* of queues that may still be counted one by one */
 	bool is_torn;
+	bool is_saved; /* read from a file: what /proc says now is about others */
+};
+
+/* The end of a file of mp_observe_save, behind the bytes of the segment. */
+struct observe_trailer {
+	uint64_t magic;
+	uint64_t size_bytes; /* of the segment: where this trailer is */
+	int64_t taken_ns;    /* monotonic: what the segment's own times are held against */
+	int64_t saved_ns;    /* since 1970 */
+	uint32_t is_torn;
+	uint32_t uid;
+	char name[NAME_BYTES];
+	uint64_t reserved[3];
 };
 
 /* All bytes or an error: -EBADMSG when the file ends before. */
@@ -76,6 +91,15 @@ int observe_read(int fd, void *buffer, uint64_t bytes, uint64_t offset);
 
 /* `ret_text` becomes `name` up to its first NUL; what a terminal should not get is '?'. */
 void observe_text(char *ret_text, size_t capacity, const char *name, size_t bytes);
+
+/* observe_file.c: the trailer of a saved segment; false if the file has none. */
+bool observe_read_trailer(int fd, struct observe_trailer *ret_trailer);
+
+/* An observer of nothing yet; NULL: no memory. */
+struct mp_observer *observe_new(void);
+
+/* Why `index` was refused: -EINVAL with a sentence. */
+int observe_refuse_index(const struct mp_observer *observer, unsigned index);
 
 /* observe_find.c: bring info and segments up to date. 0 or -ENOMEM. */
 int observe_find(struct mp_observer *observer);

@@ -28,7 +28,7 @@ struct mp_observed_process {
 	int64_t dead_ns; /* since its death was noticed, 0 while it lives */
 	uint64_t redelivered;
 	uint64_t recovered;
-	char state; /* R S T Z ... of /proc, X no such process, '?' another PID namespace */
+	char state; /* R S T Z ... of /proc, X no such process, '?' not to be known from here */
 	char reserved[7];
 };
 
@@ -113,6 +113,22 @@ struct mp_snapshot {
 	uint32_t is_torn; /* something changed at each of several reads, or makes no sense */
 };
 
+/* What mpd says about a segment, also about one that may not be read. */
+struct mp_observed_segment {
+	char name[MP_OBSERVE_NAME];
+	uint64_t size_bytes; /* largest size */
+	/* 1: mpd said all of this. 0: found without it; then `uid` is the file's, and what follows
+	 * it is not known. */
+	uint32_t is_listed;
+	uint32_t uid; /* owner */
+	uint32_t mode;
+	uint32_t clients; /* processes that mpd watches in it */
+	uint32_t is_kept; /* MP_KEEP: outlives its clients */
+	int32_t error;    /* why it may not be read: -EACCES, ...; 0: it may */
+	int64_t saved_ns; /* in a file of mp_observe_save: when, since 1970; else 0 */
+	uint64_t reserved[5];
+};
+
 /* What is to be seen at an endpoint. */
 struct mp_endpoint_info {
 	char endpoint[108];
@@ -123,7 +139,7 @@ struct mp_endpoint_info {
 	int64_t mpd_age_ns;
 	uint64_t mpd_restarts;
 	int32_t mpd_error; /* why none was reached: -EACCES or -EPERM if we may not; 0: it was */
-	uint32_t reserved0;
+	uint32_t is_file; /* not an endpoint: `endpoint` is what mp_observe_file looks at */
 };
 
 /* Look at an endpoint (NULL: found as mp_segment_open does, but nothing is started). Works without
@@ -173,6 +189,16 @@ MP_MUST_USE int mp_observe_endpoint(mp_observer *observer, struct mp_endpoint_in
 MP_MUST_USE int mp_observe_name(mp_observer *observer, unsigned index,
 				char ret_name[MP_OBSERVE_NAME]);
 
+/* What is known about segment `index` without reading it.
+ *
+ * Blocks:  never.
+ * Threads: one at a time for each observer.
+ * Crash:   -
+ * Errors:  -EINVAL
+ */
+MP_MUST_USE int mp_observe_segment(mp_observer *observer, unsigned index,
+				   struct mp_observed_segment *ret_segment);
+
 /* Copy segment `index` (0 .. mp_observe_refresh() - 1). The observer owns the snapshot; it is good
  * until the next call for the same index, the next refresh or the close.
  *
@@ -183,6 +209,29 @@ MP_MUST_USE int mp_observe_name(mp_observer *observer, unsigned index,
  */
 MP_MUST_USE int mp_observe_snapshot(mp_observer *observer, unsigned index,
 				    const struct mp_snapshot **ret_snapshot);
+
+/* Write segment `index`, messages and all, into the empty regular file `fd`, to be looked at with
+ * mp_observe_file later and elsewhere. The file is sparse, as the segment is; one that is damaged
+ * is written as it stands. Parts that changed meanwhile are written again, a bounded number of
+ * times. 0: the file shows one moment. 1: the segment kept changing; each part of the file is of
+ * some moment of the call.
+ *
+ * Blocks:  while it copies; for no other process.
+ * Threads: one at a time for each observer.
+ * Crash:   the file is half written; nothing shared is touched.
+ * Errors:  -EINVAL (fd is no empty regular file) -EIO (it cannot be written) -ENOMEM -EACCES
+ */
+MP_MUST_USE int mp_observe_save(mp_observer *observer, unsigned index, int fd);
+
+/* Look at a file of mp_observe_save as at an endpoint with one segment. Ages are those of the
+ * moment it was saved. Any content of the file is survived.
+ *
+ * Blocks:  never.
+ * Threads: any.
+ * Crash:   nothing is left behind.
+ * Errors:  -EINVAL (no regular file) -ENOENT -EACCES -EIO -ENOMEM -EMFILE
+ */
+MP_MUST_USE int mp_observe_file(const char *path, mp_observer **ret_observer);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus
