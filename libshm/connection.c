@@ -353,9 +353,32 @@ static int check_directory(const char *path)
 		       "%s", path, directory, strerror(errno));
 }
 
-static int spawn_and_connect(struct connection *connection, const char *endpoint)
+/* Until the new mpd serves, or says that it will not. */
+static int connect_to_new(struct connection *connection, const char *path)
 {
 	int64_t patience_ends = clock_now_ns() + SPAWN_PATIENCE_NS;
+	struct spawn spawn;
+	bool has_failed;
+	int result = spawn_mpd(path, &spawn);
+
+	if (result < 0)
+		return result;
+	do {
+		has_failed = spawn_has_failed(&spawn);
+		result = connect_to(connection, path);
+		if (is_nobody_there(result))
+			clock_sleep_ns(SPAWN_RETRY_NS);
+	} while (is_nobody_there(result) && !has_failed && clock_now_ns() < patience_ends);
+	spawn_end(&spawn);
+	if (is_nobody_there(result) && has_failed)
+		return explain(-ECONNREFUSED, "mpd does not start at '%s': %s", path, spawn.text);
+	return explain_failure(connection, result, path,
+			       "one was started and did not come up; "
+			       "`mpd --endpoint` with this path tells why");
+}
+
+static int spawn_and_connect(struct connection *connection, const char *endpoint)
+{
 	char path[108];
 	int result = private_path(endpoint, path);
 
@@ -369,16 +392,7 @@ static int spawn_and_connect(struct connection *connection, const char *endpoint
 			       "no place for a private mpd; set MP_ENDPOINT to the path of a "
 			       "socket, of at most %zu bytes", sizeof path - 1);
 	result = check_directory(path);
-	if (result == 0)
-		result = spawn_mpd(path);
-	if (result < 0)
-		return result;
-	while (is_nobody_there(result = connect_to(connection, path)) &&
-	       clock_now_ns() < patience_ends)
-		clock_sleep_ns(SPAWN_RETRY_NS);
-	return explain_failure(connection, result, path,
-			       "one was started and did not come up; "
-			       "`mpd --endpoint` with this path tells why");
+	return result < 0 ? result : connect_to_new(connection, path);
 }
 
 int connection_open(struct connection *connection, const char *endpoint, bool may_spawn)

@@ -23,15 +23,17 @@ static enum log_level shown = LOG_LEVEL_INFO;
 static char ring[RING_LINES][LINE_BYTES];
 static unsigned written;
 
-int log_set_level(const char *name)
+int log_level_of(const char *name)
 {
-	for (unsigned i = 0; i < ARRAY_LEN(level_names); i++) {
-		if (strcmp(name, level_names[i]) == 0) {
-			shown = (enum log_level)i;
-			return 0;
-		}
-	}
+	for (unsigned i = 0; i < ARRAY_LEN(level_names); i++)
+		if (strcmp(name, level_names[i]) == 0)
+			return (int)i;
 	return -EINVAL;
+}
+
+void log_set_level(enum log_level level)
+{
+	shown = level;
 }
 
 static void emit(const char *line)

@@ -10,8 +10,9 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* `name` is one of error, warning, info, debug. 0 or -EINVAL. */
-int log_set_level(const char *name);
+/* `name` is one of error, warning, info, debug: a level, or -EINVAL. */
+int log_level_of(const char *name);
+void log_set_level(enum log_level level);
 
 /* One line. What the level hides is kept in the ring all the same. */
 void log_line(enum log_level level, const char *format, ...) printf_like(2, 3);

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * mpd's command line. Knows: options, detaching from the caller. Does not know: what mpd does
- * (serve.h), how it is kept alive (supervise.h).
+ * How mpd starts. Knows: which of its forms was asked for, detaching from the caller. Does not
+ * know: what mpd does (serve.h), how it is kept alive (supervise.h).
  *
  *   mpd                         goes to the background and supervises; returns when it serves
  *   mpd --supervise             supervises in this process, detached (what libshm starts)
  *   mpd --foreground            serves in this process, nobody keeps its descriptors
  *   mpd --foreground --supervise   as process 1 of a container
  */
+#include "config.h"
 #include "endpoint.h"
 #include "log.h"
 #include "serve.h"
+#include "settings.h"
 #include "store.h"
 #include "supervise.h"
 #include "version.h"
@@ -19,9 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,63 +29,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GRACE_DEFAULT_MS 1000
-#define GRACE_MAX_MS 86400000
-
-struct options {
-#define OPTION(field, name, argument, text) const char *field;
-#include "options.h"
-#undef OPTION
-};
-
-static const struct option option_table[] = {
-#define OPTION(field, name, argument, text)                                                        \
-	{ name, (argument) ? required_argument : no_argument, NULL,                                \
-	  (int)(offsetof(struct options, field) / sizeof(char *)) },
-#include "options.h"
-#undef OPTION
-	{ 0 },
-};
-
-static int print_help(FILE *to)
-{
-	fprintf(to, "usage: mpd [OPTION]...\n"
-		    "The daemon of libshm: hands out shared memory, notices deaths, repairs.\n\n");
-#define OPTION(field, name, argument, text)                                                        \
-	fprintf(to, "  --%s %-*s %s\n", name, 13 - (int)strlen(name),                              \
-		(argument) ? (argument) : "", text);
-#include "options.h"
-#undef OPTION
-	return to == stderr ? 2 : 0;
-}
-
-/* Each field is NULL or what was given, "" for an option without argument. 0 or -EINVAL. */
-static int parse(int count, char **arguments, struct options *options)
-{
-	const char **fields = (const char **)options;
-	int which;
-
-	while ((which = getopt_long(count, arguments, "", option_table, NULL)) >= 0) {
-		if (which == '?')
-			return -EINVAL;
-		fields[which] = optarg ? optarg : "";
-	}
-	return optind == count ? 0 : -EINVAL;
-}
-
-static int read_grace(const char *text, int64_t *ret_ns)
-{
-	long ms = GRACE_DEFAULT_MS;
-	char *end = NULL;
-
-	if (text) {
-		ms = strtol(text, &end, 10);
-		if (end == text || *end || ms < 0 || ms > GRACE_MAX_MS)
-			return -EINVAL;
-	}
-	*ret_ns = (int64_t)ms * 1000000;
-	return 0;
-}
+#define EXIT_MISUSE 2
+#define ARGUMENTS_BYTES 8192 /* what a supervisor passes on */
 
 static void replace(int fd, int with)
 {
@@ -121,29 +66,28 @@ static void harden(void)
 	signal(SIGHUP, SIG_IGN);
 }
 
-/* The mpd that the supervisor runs: our own options, but serving in its own process. */
-static int supervise(const struct options *options, const char *endpoint, int ready_fd)
+/* The mpd that the supervisor runs: told what we were told, from wherever, so that a file that has
+ * changed or become wrong meanwhile does not come between a kill and the restart. */
+static int supervise(const struct settings *settings, const char *endpoint, int ready_fd)
 {
-	const char *arguments[10] = { "mpd", "--foreground", "--endpoint", endpoint };
+	const char *arguments[SETTINGS_COUNT + 6] = { "mpd", "--foreground", "--config=none" };
 	struct supervise_plan plan = { .endpoint = endpoint, .ready_fd = ready_fd };
-	unsigned count = 4;
+	char room[ARGUMENTS_BYTES];
+	int count = settings_pass_on(settings, arguments + 3, SETTINGS_COUNT, room, sizeof(room));
 
-	if (options->is_kept)
-		arguments[count++] = "--keep";
-	if (options->grace) {
-		arguments[count++] = "--grace";
-		arguments[count++] = options->grace;
+	if (count < 0) {
+		log_error("the configuration is too long to be passed on");
+		return EXIT_MISUSE;
 	}
-	if (options->level) {
-		arguments[count++] = "--log";
-		arguments[count++] = options->level;
-	}
+	/* Last, so that it counts: it was chosen where the environment may say more. */
+	arguments[3 + count] = "--endpoint";
+	arguments[4 + count] = endpoint;
 	plan.arguments = (char *const *)(uintptr_t)arguments;
 	return supervise_run(&plan);
 }
 
 /* The caller waits until mpd serves, or until it is clear that it will not. */
-static int go_to_background(const struct options *options, const char *endpoint)
+static int go_to_background(const struct settings *settings, const char *endpoint)
 {
 	int channel[2], status;
 	char byte;
@@ -157,7 +101,7 @@ static int go_to_background(const struct options *options, const char *endpoint)
 	if (pid == 0) {
 		close(channel[0]);
 		detach(false);
-		_exit(supervise(options, endpoint, channel[1]));
+		_exit(supervise(settings, endpoint, channel[1]));
 	}
 	close(channel[1]);
 	if (read(channel[0], &byte, 1) == 1)
@@ -165,43 +109,101 @@ static int go_to_background(const struct options *options, const char *endpoint)
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-static int start(const struct options *options, const char *endpoint)
+static int start(const struct settings *settings, const char *endpoint)
 {
-	struct serve_plan plan = { .endpoint = endpoint, .is_kept = options->is_kept != NULL };
+	struct serve_plan plan = { .endpoint = endpoint,
+				   .is_kept = settings->keep.number,
+				   .grace_ns = settings->grace.number * 1000000 };
 
-	if (read_grace(options->grace, &plan.grace_ns) < 0)
-		return print_help(stderr);
 	harden();
-	if (options->is_foreground && !options->is_supervised) {
+	if (settings->foreground.number && !settings->supervise.number) {
 		store_open();
 		detach(true);
 		return serve(&plan);
 	}
 	close_range(STORE_FIRST_FD, ~0U, 0);
-	if (!options->is_supervised)
-		return go_to_background(options, endpoint);
-	detach(options->is_foreground != NULL);
-	return supervise(options, endpoint, -1);
+	if (!settings->supervise.number)
+		return go_to_background(settings, endpoint);
+	detach(settings->foreground.number);
+	return supervise(settings, endpoint, -1);
 }
 
-int main(int count, char **arguments)
+static int complain(const char *text)
 {
-	struct options options = { 0 };
+	fprintf(stderr, "mpd: %s\n", text);
+	return -EINVAL;
+}
+
+/* A file that nobody named need not be there; one that is somebody else's was not meant for us (the
+ * environment of su), but the system's own must be right. */
+static int read_default(struct config *config, bool is_system, struct settings *settings)
+{
+	char path[CONFIG_PATH_BYTES];
+	struct stat about;
+	int error = config_default_path(is_system, path);
+
+	if (error == 0 && !is_system && stat(path, &about) == 0 && about.st_uid != geteuid() &&
+	    about.st_uid != 0) {
+		log_warning("%s is another user's and not read", path);
+		return 0;
+	}
+	if (error == 0)
+		error = config_read(config, path, settings);
+	return error == 0 || error == -ENOENT ? 0 : complain(config->error);
+}
+
+static int read_config(struct settings *settings)
+{
+	static struct config config;
+	const char *path = settings->config.text;
+	const char *endpoint = settings->endpoint.text;
+
+	if (path && strcmp(path, "none") == 0)
+		return 0;
+	if (!path)
+		return read_default(&config, endpoint && strcmp(endpoint, SYSTEM_ENDPOINT) == 0,
+				    settings);
+	return config_read(&config, path, settings) == 0 ? 0 : complain(config.error);
+}
+
+static const char *wanted_endpoint(const struct settings *settings, bool is_of_line)
+{
+	const char *environment = getenv("MP_ENDPOINT");
+
+	return !is_of_line && environment && environment[0] ? NULL : settings->endpoint.text;
+}
+
+static int run(struct settings *settings)
+{
+	bool is_of_line = settings->endpoint.is_given;
 	char endpoint[ENDPOINT_BYTES];
 	int error;
 
-	if (parse(count, arguments, &options) < 0)
-		return print_help(stderr);
-	if (options.is_help)
-		return print_help(stdout);
-	if (options.is_version)
-		return printf("mpd %s\n", MPD_VERSION) < 0;
-	if (options.level && log_set_level(options.level) < 0)
-		return print_help(stderr);
-	error = endpoint_choose(options.endpoint, endpoint);
+	if (read_config(settings) < 0)
+		return EXIT_MISUSE;
+	log_set_level((enum log_level)settings->log.number);
+	error = endpoint_choose(wanted_endpoint(settings, is_of_line), endpoint);
 	if (error < 0) {
 		fprintf(stderr, "mpd: no place for the socket: %s\n", strerror(-error));
 		return 1;
 	}
-	return start(&options, endpoint);
+	return start(settings, endpoint);
+}
+
+int main(int count, char **arguments)
+{
+	struct settings settings;
+
+	settings_begin(&settings);
+	if (settings_take_line(&settings, count, arguments) < 0) {
+		fprintf(stderr, "Try: mpd --help\n");
+		return EXIT_MISUSE;
+	}
+	if (settings.help.number) {
+		settings_print_help(stdout);
+		return 0;
+	}
+	if (settings.version.number)
+		return printf("mpd %s\n", MPD_VERSION) < 0;
+	return run(&settings);
 }

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * mpd's command line: OPTION(field, "name", "ARGUMENT" or NULL, "what it does"). Knows: every
- * option there is; the parser and --help are made from it. Does not know: what they do.
+ * What mpd can be told: OPTION(field, "name", "ARGUMENT" or NULL, default or NULL, place, kind,
+ * "what it does"). Knows: every option there is; the command line, the configuration file, --help
+ * and what a supervisor passes on are made from it. Does not know: what they do.
+ *
+ *   place  LINE: of this run, command line only    BOTH: also a key of the configuration file
+ *   kind   FLAG  TEXT  LEVEL  NUMBER(least, most)
  */
-OPTION(endpoint, "endpoint", "PATH", "serve this socket; else $MP_ENDPOINT, else the user's own")
-OPTION(is_foreground, "foreground", NULL, "stay attached to the terminal and log to stderr")
-OPTION(is_supervised, "supervise", NULL, "keep the descriptors in a parent, restart if killed")
-OPTION(is_kept, "keep", NULL, "stay when nobody uses it")
-OPTION(grace, "grace", "MS", "leave when unused for that long (1000)")
-OPTION(level, "log", "LEVEL", "error, warning, info or debug (info)")
-OPTION(is_version, "version", NULL, "print the version and end")
-OPTION(is_help, "help", NULL, "print this and end")
+OPTION(config, "config", "PATH", NULL, LINE, TEXT,
+       "read this file; else mpd.conf of the user or the system, if there is one")
+OPTION(endpoint, "endpoint", "PATH", NULL, BOTH, TEXT,
+       "serve this socket; else $MP_ENDPOINT, else the user's own")
+OPTION(foreground, "foreground", NULL, NULL, LINE, FLAG,
+       "stay attached to the terminal and log to stderr")
+OPTION(supervise, "supervise", NULL, NULL, LINE, FLAG,
+       "keep the descriptors in a parent, restart if killed")
+OPTION(keep, "keep", NULL, NULL, BOTH, FLAG, "stay when nobody uses it")
+OPTION(grace, "grace", "MS", "1000", BOTH, NUMBER(0, 86400000), "leave when unused for that long")
+OPTION(log, "log", "LEVEL", "info", BOTH, LEVEL, "error, warning, info or debug")
+OPTION(version, "version", NULL, NULL, LINE, FLAG, "print the version and end")
+OPTION(help, "help", NULL, NULL, LINE, FLAG, "print this and end")

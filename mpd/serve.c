@@ -27,7 +27,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SYSTEM_ENDPOINT "/run/libshm/mpd.sock"
 #define NEWCOMER_NS INT64_C(10000000)
 #define FIRST_CLIENT_NS INT64_C(3000000000) /* whoever started mpd may be slow to come */
 

@@ -3,8 +3,9 @@
 """man.py ROOT FOLDER: the man pages built in FOLDER are whole.
 
 Each public function has a page mp_*.3 with all its sections, each page has a function; each -ECODE
-of the function's comment is explained. Where mandoc is installed it finds no fault in any of them
-(what scdoc makes of *.1 is its own affair)."""
+of the function's comment is explained. Each option of mpd is told in mpd(1), each key of its
+configuration file in mpd.conf(5). Where mandoc is installed it finds no fault in any of them
+(what scdoc makes of *.1 and *.5 is its own affair)."""
 import os
 import re
 import shutil
@@ -16,6 +17,9 @@ import source
 
 SECTIONS = ['NAME', 'SYNOPSIS', 'DESCRIPTION', 'RETURN VALUE', 'ERRORS', 'BLOCKING', 'THREADS',
             'AFTER A CRASH', 'SEE ALSO']
+
+
+OPTION = re.compile(r'^OPTION\(\w+, "([\w-]+)", \S+, \S+, (LINE|BOTH),', re.MULTILINE)
 
 
 def sections(text):
@@ -48,6 +52,19 @@ def check_page(text, name, codes):
                     if code not in explained]
 
 
+def check_options(root):
+    """What mpd's table has and the pages do not tell."""
+    line = source.read(root, 'docs/man/mpd.1.scd')
+    file = source.read(root, 'docs/man/mpd.conf.5.scd')
+    wrong = []
+    for name, key in OPTION.findall(source.read(root, 'mpd/options.h')):
+        if f'\n*--{name}*' not in line:
+            wrong.append(f'mpd.1.scd: --{name} is not told')
+        if (key == 'BOTH') != (f'\n*{name}*, _' in file):
+            wrong.append(f'mpd.conf.5.scd: {name} is a key of the file there or in the table only')
+    return wrong
+
+
 def lint(folder, pages):
     if not shutil.which('mandoc'):
         print('mandoc is not installed: its part was left out')
@@ -67,6 +84,7 @@ def main(root, folder):
             wrong += check_page(source.read(folder, f'{name}.3'), name, codes)
         else:
             wrong.append(f'{name}: has no page')
+    wrong += check_options(root)
     wrong += lint(folder, [page for page in pages if not page.endswith('.1')])
     wrong.append(f'{len(functions)} functions, {len(pages)} pages, {len(wrong)} wrong')
     print('\n'.join(wrong))

@@ -31,6 +31,10 @@ CLEAN = {
                    '.SH RETURN VALUE\n0.\n.SH ERRORS\n.TP\n.B \\-EINVAL\nAn argument.\n'
                    '.SH BLOCKING\nNever.\n.SH THREADS\nAny.\n.SH AFTER A CRASH\nNothing.\n'
                    '.SH SEE ALSO\nNothing.\n',
+    'mpd/options.h': '/* SPDX-License-Identifier: MIT\n * Knows: options. */\n'
+                     'OPTION(keep, "keep", NULL, NULL, BOTH, FLAG, "stay")\n',
+    'docs/man/mpd.1.scd': '\n*--keep*\n\tStay.\n',
+    'docs/man/mpd.conf.5.scd': '\n*keep*, _yes_ or _no_\n\tStay.\n',
     'docs/program.md': '```c\nint main(void)\n{\n\treturn 0;\n}\n```\n',
     'library.c': 'int mp_do(void);\nint mp_do(void)\n{\n\treturn 0;\n}\n',
 }
@@ -58,6 +62,9 @@ FAULTS = [
     ('man.py', 'an error not explained', 'man/mp_do.3', 'EINVAL', 'EPERM'),
     ('man.py', 'a page of nothing', 'man/mp_gone.3', None, '.SH NAME\n'),
     ('man.py', 'no page', 'libshm/include/libshm/base.h', None, 'int mp_mute(void);\n'),
+    ('man.py', 'an option not told', 'docs/man/mpd.1.scd', '--keep', '--leave'),
+    ('man.py', 'a key not told', 'docs/man/mpd.conf.5.scd', '*keep*', '*leave*'),
+    ('man.py', 'a key that is none', 'mpd/options.h', 'BOTH', 'LINE'),
     ('snippets.py', 'a wrong program', 'docs/program.md', 'return 0', 'return zero'),
     ('metrics.py', 'a long function', 'libshm/seg.c', None, LONG),
     ('metrics.py', 'a maze', 'libshm/seg.c', None, MAZE),

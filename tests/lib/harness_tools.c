@@ -119,6 +119,8 @@ void harness_endpoint_begin(struct harness_endpoint *endpoint)
 	assert_non_null(mkdtemp(endpoint->directory));
 	snprintf(endpoint->socket, sizeof endpoint->socket, "%s/mpd.sock", endpoint->directory);
 	assert_int_equal(setenv("MP_ENDPOINT", endpoint->socket, 1), 0);
+	/* Not the file of whoever runs the tests. */
+	assert_int_equal(setenv("XDG_CONFIG_HOME", endpoint->directory, 1), 0);
 #ifdef HARNESS_MPD
 	assert_int_equal(setenv("MP_MPD", HARNESS_MPD, 0), 0);
 #endif
