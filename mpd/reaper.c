@@ -350,18 +350,19 @@ int reaper_watch(struct process **process, int socket, uint32_t pid, struct segm
 	return 0;
 }
 
+/* Who was watched by the mpd before us has said nothing to this one: his slot speaks for him. */
 int reaper_unwatch(struct process *process, struct segment *segment, uint32_t client,
 		   uint32_t generation)
 {
 	struct process *owner = NULL;
 	struct watch *watch = find_watch(segment, client, &owner);
 
-	if (!watch || owner != process || watch->generation != generation)
+	if (!watch || watch->generation != generation || (owner != process && is_slot_used(watch)))
 		return -ENOENT;
-	unlink_watch(process, watch);
+	unlink_watch(owner, watch);
 	give_watch(watch);
 	segment_check_end(segment);
-	settle(process);
+	settle(owner);
 	return 0;
 }
 

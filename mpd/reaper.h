@@ -24,6 +24,7 @@ bool reaper_is_idle(void); /* nobody is watched */
  * *process is NULL at its first time. 0, -EINVAL (the slot says otherwise), -EPERM, -EDQUOT. */
 int reaper_watch(struct process **process, int socket, uint32_t pid, struct segment *segment,
 		 uint32_t client, uint32_t generation);
+/* That slot is free: its process says so, or another, and the slot agrees. 0, -ENOENT. */
 int reaper_unwatch(struct process *process, struct segment *segment, uint32_t client,
 		   uint32_t generation);
 

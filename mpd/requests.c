@@ -305,8 +305,8 @@ static int handle_DETACHED(struct conn *conn, const void *request, struct reply 
 
 	if (!segment)
 		return -ESTALE;
-	if (!conn->process)
-		return -ENOENT;
+	if (conn->is_observer)
+		return -EPERM;
 	/* What it was the last to hold may go now. */
 	if (segment->seg)
 		object_free_unheld(segment->seg);

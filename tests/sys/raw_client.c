@@ -40,7 +40,7 @@ void raw_start(const char *extra, const char *value)
 
 static int dial(void)
 {
-	struct timeval patience = { .tv_sec = 5 };
+	struct timeval patience = { .tv_sec = 30 };
 	struct sockaddr_un address;
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
@@ -67,12 +67,14 @@ void raw_send(struct raw *raw, enum proto_type type, const void *request, size_t
 	(void)wire_send(raw->socket, packet, sizeof head + bytes, NULL);
 }
 
+/* The latest answer. */
+static union {
+	struct proto_head head;
+	uint8_t bytes[PROTO_MESSAGE_MAX];
+} packet;
+
 int raw_receive(struct raw *raw, void *answer, size_t answer_bytes, struct wire_fds *ret_fds)
 {
-	static union {
-		struct proto_head head;
-		uint8_t bytes[PROTO_MESSAGE_MAX];
-	} packet;
 	int bytes = wire_receive(raw->socket, &packet, sizeof packet, ret_fds);
 
 	if (bytes <= 0)
@@ -176,6 +178,19 @@ unsigned raw_count(struct raw *raw)
 	return list.count;
 }
 
+int raw_list(struct raw *raw, struct proto_listed *ret_rows, unsigned room)
+{
+	struct proto_empty empty = { 0 };
+	struct proto_list list;
+	int status = raw_ask(raw, PROTO_LIST, &empty, sizeof empty, &list, sizeof list, NULL);
+	unsigned count = list.count < room ? list.count : room;
+
+	if (status < 0)
+		return status;
+	memcpy(ret_rows, packet.bytes + sizeof packet.head + sizeof list, count * sizeof *ret_rows);
+	return (int)list.count;
+}
+
 void raw_format(struct raw *raw, struct raw_segment *segment, const char *name)
 {
 	struct proto_segment formatted = { .segment = segment->opened.segment };
@@ -198,12 +213,12 @@ int raw_say_attached(struct raw *raw, const struct raw_segment *segment)
 }
 
 /* A byte of this process's own: no two tests' processes of one endpoint share a pid. */
-static uint64_t lock_byte(int roster)
+uint64_t raw_lock_byte(const struct raw *raw)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
 			      .l_start = getpid() % ROSTER_BYTES, .l_len = 1 };
 
-	assert_int_equal(fcntl(roster, F_SETLK, &lock), 0);
+	assert_int_equal(fcntl(raw->roster, F_SETLK, &lock), 0);
 	return (uint64_t)lock.l_start;
 }
 
@@ -213,7 +228,7 @@ void raw_attach(struct raw *raw, const char *name, uint32_t flags, struct raw_se
 	if (ret_segment->opened.must_format)
 		raw_format(raw, ret_segment, name);
 	assert_int_equal(seg_map(ret_segment->fd, false, &ret_segment->seg), 0);
-	assert_int_equal(slot_claim_client(ret_segment->seg, lock_byte(raw->roster), "raw", 0,
+	assert_int_equal(slot_claim_client(ret_segment->seg, raw_lock_byte(raw), "raw", 0,
 					   &ret_segment->client, &ret_segment->generation), 0);
 	assert_int_equal(raw_say_attached(raw, ret_segment), 0);
 }

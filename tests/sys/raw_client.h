@@ -45,9 +45,14 @@ int raw_open(struct raw *raw, const char *name, uint64_t size_bytes, uint32_t fl
 	     struct raw_segment *ret_segment);
 int raw_unlink(struct raw *raw, const char *name);
 unsigned raw_count(struct raw *raw); /* segments in the list */
+/* How many there are, or -errno; as many rows as there is room for. */
+int raw_list(struct raw *raw, struct proto_listed *ret_rows, unsigned room);
 
 /* Format what must be formatted and say so. */
 void raw_format(struct raw *raw, struct raw_segment *segment, const char *name);
+
+/* The roster's byte of this process, which says that it lives. */
+uint64_t raw_lock_byte(const struct raw *raw);
 
 /* Open, format if told to, map, take a client slot and the roster's byte, say ATTACHED. */
 void raw_attach(struct raw *raw, const char *name, uint32_t flags, struct raw_segment *ret_segment);
