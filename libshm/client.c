@@ -447,6 +447,7 @@ static int unlink_locked(const char *name)
 	struct proto_open request = { .flags = 0 };
 	struct client_endpoint *endpoint;
 	struct proto_empty empty;
+	bool is_strange;
 	int result = endpoint_get(NULL, false, &endpoint);
 
 	if (result < 0)
@@ -454,8 +455,9 @@ static int unlink_locked(const char *name)
 	snprintf(request.name, sizeof request.name, "%s", name);
 	result = connection_ask(&endpoint->connection, PROTO_UNLINK, &request, sizeof request,
 				&empty, sizeof empty, NULL);
+	is_strange = endpoint->connection.is_strange; /* explained */
 	endpoint_drop_if_unused(endpoint);
-	return result < 0 ? client_explain_open(result, name) : 0;
+	return result < 0 && !is_strange ? client_explain_open(result, name) : result;
 }
 
 int mp_segment_unlink(const char *name)

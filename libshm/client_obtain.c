@@ -93,8 +93,9 @@ int client_obtain(struct mp_segment *segment, const char *name, const struct mp_
 		result = -EPROTO;
 	if (result < 0) {
 		wire_close_fds(&fds);
-		return result == -EPROTO ? explain_shape(name, &request, &opened)
-					 : client_explain_open(result, name);
+		if (result == -EPROTO && !segment->endpoint->connection.is_strange)
+			return explain_shape(name, &request, &opened);
+		return result == -EPROTO ? result : client_explain_open(result, name);
 	}
 	segment->number = opened.segment;
 	result = opened.must_format ? format(segment, &opened, fds.fd[0], name) : 0;

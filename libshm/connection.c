@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * A conversation with mpd. Knows: connecting, requests and answers, coming back after a restart.
- * Does not know: segments' memory, how an mpd is started (spawn.c).
+ * Does not know: segments' memory, how an mpd is started (spawn.c), words (connection_explain.c).
  */
 #include "connection.h"
 
 #include "clock.h"
+#include "connection_explain.h"
 #include "explain.h"
 #include "spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +26,8 @@
 /* OPEN waits for the one who formats the segment. */
 #define ANSWER_PATIENCE_S 5
 #define ROSTER_ATTEMPTS_MAX 4096
+/* Who hangs up at a greeting may have been killed just then; who always does is no mpd of ours. */
+#define HANG_UPS_MAX 9
 
 static struct connection_file file_of(int fd)
 {
@@ -114,15 +116,35 @@ static int send_request(struct connection *connection, enum proto_type type, con
 	return as_timeout(wire_send(connection->socket, packet, sizeof head + bytes, NULL));
 }
 
-/* Is this the answer to the latest request, and as long as it has to be? */
+/* Is this the answer to the latest request, and as long as it has to be? Where it is not, *ret_head
+ * is what a stranger may have meant. */
 static bool is_in_step(const struct connection *connection, const void *packet, size_t got,
 		       size_t bytes, struct proto_head *ret_head)
 {
+	*ret_head = (struct proto_head){ .magic = 0 };
 	if (got < sizeof *ret_head)
 		return false;
 	memcpy(ret_head, packet, sizeof *ret_head);
 	return ret_head->magic == PROTO_MAGIC && ret_head->serial == connection->serial &&
+	       ret_head->version == PROTO_VERSION &&
 	       (ret_head->status < 0 || bytes <= got - sizeof *ret_head);
+}
+
+/* From here on it is known that versions differ, and which. What it calls itself is for a sentence
+ * and may be shorter than ours, or missing. */
+static void meet_stranger(struct connection *connection, const struct proto_head *head,
+			  const struct proto_welcome *welcome)
+{
+	struct connection_stranger *there = &connection->stranger;
+
+	connection->is_strange = true;
+	*there = (struct connection_stranger){ .protocol = 0 };
+	if (head->magic != PROTO_MAGIC || !welcome->version[0])
+		return;
+	there->protocol = head->version;
+	there->signature = welcome->signature;
+	snprintf(there->version, sizeof there->version, "%.*s",
+		 (int)sizeof welcome->version - 1, welcome->version);
 }
 
 static int receive_answer(struct connection *connection, void *answer, size_t bytes,
@@ -145,6 +167,7 @@ static int receive_answer(struct connection *connection, void *answer, size_t by
 	if (answer && (head.status >= 0 || head.status == -EPROTO) &&
 	    (size_t)got >= sizeof head + bytes)
 		memcpy(answer, packet + sizeof head, bytes);
+	connection->answered = head;
 	if (head.status >= 0 && ret_fds)
 		*ret_fds = fds;
 	else
@@ -232,17 +255,20 @@ static int ask_once(struct connection *connection, enum proto_type type, const v
 static int say_hello(struct connection *connection)
 {
 	struct proto_hello hello = { .pid = (uint32_t)getpid(), .signature = layout_signature() };
-	struct proto_welcome welcome;
+	struct proto_welcome welcome = { .pid = 0 };
 	struct wire_fds fds = { 0 };
 	int result = ask_once(connection, PROTO_HELLO, &hello, sizeof hello, &welcome,
 			      sizeof welcome, &fds);
 
-	if (result < 0)
-		return result;
-	if (fds.count != 1 || welcome.signature != layout_signature()) {
+	connection->is_strange = false;
+	if (result == -EPROTO ||
+	    (result >= 0 && (fds.count != 1 || welcome.signature != layout_signature()))) {
+		meet_stranger(connection, &connection->answered, &welcome);
 		wire_close_fds(&fds);
 		return -EPROTO;
 	}
+	if (result < 0)
+		return result;
 	connection->mpd_pid = welcome.pid;
 	if (connection->roster_fd < 0) {
 		connection->roster_fd = fds.fd[0];
@@ -255,11 +281,13 @@ static int say_hello(struct connection *connection)
 	return lock_roster_byte(connection);
 }
 
-static int connect_to(struct connection *connection, const char *path)
+/* `ret_is_there`: somebody listens, whatever he then did. */
+static int connect_once(struct connection *connection, const char *path, bool *ret_is_there)
 {
 	int fd = dial(path, 0);
 	int result;
 
+	*ret_is_there = fd >= 0;
 	if (fd < 0)
 		return fd;
 	use_socket(connection, fd);
@@ -277,6 +305,25 @@ static bool is_nobody_there(int error)
 {
 	return error == -ENOENT || error == -ECONNREFUSED || error == -ENOTDIR ||
 	       error == -EPIPE || error == -ECONNRESET;
+}
+
+/* As connect_once; -EPROTO and explained if whoever listens hangs up again and again. */
+static int connect_to(struct connection *connection, const char *path)
+{
+	int64_t pause_ns = SPAWN_RETRY_NS;
+	bool is_there;
+	int result = connect_once(connection, path, &is_there);
+
+	for (unsigned i = 1; i < HANG_UPS_MAX && is_there && is_nobody_there(result); i++) {
+		clock_sleep_ns(pause_ns);
+		pause_ns *= 2;
+		result = connect_once(connection, path, &is_there);
+	}
+	if (is_there && is_nobody_there(result)) {
+		connection->is_strange = true;
+		return connection_explain_hang_up(path);
+	}
+	return result == -EPROTO ? connection_explain_stranger(connection, path) : result;
 }
 
 /* `ret_path` is where it was tried last. */
@@ -304,53 +351,15 @@ static int private_path(const char *endpoint, char path[static 108])
 	return wire_private_endpoint(path);
 }
 
-/* Who listens is alive, as the kernel says, and yet does not answer. A pid that is gone was that of
- * an mpd before this one. */
-static int explain_silence(const struct connection *connection, const char *path)
-{
-	uint32_t pid = connection->mpd_pid;
-	char who[32] = "mpd";
-
-	if (pid && (kill((pid_t)pid, 0) == 0 || errno == EPERM))
-		snprintf(who, sizeof who, "mpd (pid %u)", pid);
-	return explain(-ETIMEDOUT,
-		       "%s at '%s' has not answered for %d s; is it stopped? continue it (kill "
-		       "-CONT), or the process that is just making the segment",
-		       who, path, ANSWER_PATIENCE_S);
-}
-
 static int explain_failure(const struct connection *connection, int error, const char *path,
 			   const char *advice)
 {
 	if (error == -ETIMEDOUT)
-		return explain_silence(connection, path);
-	if (error == -EPROTO)
-		return explain(error,
-			       "mpd at '%s' speaks another version of the protocol or layout; "
-			       "restart it or install matching versions", path);
-	if (is_nobody_there(error))
-		return explain(-ECONNREFUSED, "no mpd answers at '%s' (%s); %s", path,
-			       strerror(-error), advice);
-	if (error == -EMFILE)
-		return explain(error, "mpd at '%s' cannot be reached: this process has no "
-				      "descriptor left; close some, or raise the limit (ulimit -n)",
-			       path);
-	return error < 0 ? explain(error, "mpd at '%s' cannot be reached", path) : 0;
-}
-
-/* Where mpd could not make its socket, none needs to be started. */
-static int check_directory(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char directory[108];
-
-	snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 1,
-		 slash ? path : ".");
-	if (access(directory, W_OK | X_OK) == 0)
-		return 0;
-	return explain(-ECONNREFUSED,
-		       "no mpd answers at '%s', and none can be started there: the directory '%s': "
-		       "%s", path, directory, strerror(errno));
+		return connection_explain_silence(connection, path, ANSWER_PATIENCE_S);
+	if (connection->is_strange)
+		return error; /* explained where it was met */
+	return is_nobody_there(error) ? connection_explain_nobody(error, path, advice)
+				      : connection_explain_other(error, path);
 }
 
 /* Until the new mpd serves, or says that it will not. */
@@ -391,7 +400,7 @@ static int spawn_and_connect(struct connection *connection, const char *endpoint
 		return explain(result,
 			       "no place for a private mpd; set MP_ENDPOINT to the path of a "
 			       "socket, of at most %zu bytes", sizeof path - 1);
-	result = check_directory(path);
+	result = connection_check_directory(path);
 	return result < 0 ? result : connect_to_new(connection, path);
 }
 
@@ -441,19 +450,25 @@ int connection_ask(struct connection *connection, enum proto_type type, const vo
 			      ret_fds);
 
 	if (result == -ETIMEDOUT)
-		return explain_silence(connection, connection->endpoint);
+		return connection_explain_silence(connection, connection->endpoint,
+						  ANSWER_PATIENCE_S);
 	if (!is_nobody_there(result))
 		return result;
 	connection_hang_up(connection);
 	/* Its supervisor brings it back within milliseconds. */
 	while ((result = connect_to(connection, connection->endpoint)) < 0) {
 		if (result == -ETIMEDOUT)
-			return explain_silence(connection, connection->endpoint);
+			return connection_explain_silence(connection, connection->endpoint,
+							  ANSWER_PATIENCE_S);
+		if (connection->is_strange)
+			return result;
 		if (!is_nobody_there(result) || clock_now_ns() > patience_ends)
 			return explain(-ECONNREFUSED, "mpd at '%s' is gone (%s)",
 				       connection->endpoint, strerror(-result));
 		clock_sleep_ns(SPAWN_RETRY_NS);
 	}
 	result = ask_once(connection, type, request, request_bytes, answer, answer_bytes, ret_fds);
-	return result == -ETIMEDOUT ? explain_silence(connection, connection->endpoint) : result;
+	return result == -ETIMEDOUT ? connection_explain_silence(connection, connection->endpoint,
+								 ANSWER_PATIENCE_S)
+				    : result;
 }

@@ -16,6 +16,13 @@ struct connection_file {
 	uint64_t inode;
 };
 
+/* An mpd that does not match this library, as its welcome tells. */
+struct connection_stranger {
+	uint32_t protocol; /* 0: none was met, or what answered is no mpd */
+	uint64_t signature;
+	char version[16];
+};
+
 struct connection {
 	int socket;
 	struct connection_file socket_file;
@@ -26,6 +33,9 @@ struct connection {
 	uint32_t serial;
 	uint32_t unread; /* answers to posts, read before the next one that is waited for */
 	char endpoint[108];
+	struct connection_stranger stranger; /* who refused the latest HELLO for its version */
+	bool is_strange; /* the latest HELLO met another version; explained */
+	struct proto_head answered; /* the head of the latest answer */
 };
 
 /* Connect and say HELLO; starts an mpd where none answers unless told not to.
@@ -45,7 +55,8 @@ int connection_post(struct connection *connection, enum proto_type type, const v
 		    size_t request_bytes);
 
 /* One request and its answer. Connects again, once, when mpd was restarted in between.
- * `answer` may be NULL. The answer's status, or -errno; -ETIMEDOUT and -ECONNREFUSED are explained.
+ * `answer` may be NULL. The answer's status, or -errno; -ETIMEDOUT and -ECONNREFUSED are explained,
+ * and -EPROTO if connection->is_strange.
  * On -EPROTO the answer is filled if it came in full. */
 int connection_ask(struct connection *connection, enum proto_type type, const void *request,
 		   size_t request_bytes, void *answer, size_t answer_bytes,

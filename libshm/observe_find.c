@@ -104,12 +104,12 @@ static int check_answer(struct mp_observer *observer, struct call *call, size_t 
 	if (bytes < sizeof(head))
 		return -EPROTO;
 	memcpy(&head, observer->packet, sizeof(head));
-	if (head.magic != PROTO_MAGIC || head.version != PROTO_VERSION || head.bytes != bytes ||
-	    head.serial != observer->serial || head.status > 0)
+	if (head.magic != PROTO_MAGIC || head.bytes != bytes || head.serial != observer->serial ||
+	    head.status > 0)
 		return -EPROTO;
 	call->answer = observer->packet + sizeof(head);
 	call->answer_bytes = bytes - sizeof(head);
-	return head.status;
+	return head.version == PROTO_VERSION ? head.status : -EPROTO;
 }
 
 /* One request and its answer; the caller closes the descriptors that came. */
@@ -179,13 +179,14 @@ static int say_hello(struct mp_observer *observer, int64_t deadline_ns)
 	int result = call_mpd(observer, &call, deadline_ns);
 
 	wire_close_fds(&call.fds);
+	/* Also an mpd of another version says who it is. */
+	if ((result >= 0 || result == -EPROTO) && call.answer_bytes >= sizeof(welcome)) {
+		memcpy(&welcome, call.answer, sizeof(welcome));
+		take_welcome(observer, &welcome);
+	}
 	if (result < 0)
 		return result;
-	if (call.answer_bytes != sizeof(welcome))
-		return -EPROTO;
-	memcpy(&welcome, call.answer, sizeof(welcome));
-	take_welcome(observer, &welcome);
-	return 0;
+	return call.answer_bytes == sizeof(welcome) ? 0 : -EPROTO;
 }
 
 static int greet(struct mp_observer *observer, const char *path, int64_t deadline_ns)
@@ -362,7 +363,7 @@ static void name_endpoint(struct mp_observer *observer, const char *path)
 /* A place where one is not allowed to ask says more than one where nobody is. */
 static void note_failure(struct mp_endpoint_info *info, int error)
 {
-	if (!info->mpd_error || error == -EACCES || error == -EPERM)
+	if (!info->mpd_error || error == -EACCES || error == -EPERM || error == -EPROTO)
 		info->mpd_error = error;
 }
 

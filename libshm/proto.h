@@ -6,6 +6,12 @@
  *
  * A client that sends anything else is dropped. Sizes are exact; reserved bytes are zero. A failed
  * request is answered in full size too, with its body zero and no descriptor.
+ *
+ * Versions. The head, the number of HELLO and the fields that hello and welcome begin with stay as
+ * they are in every version; a later one appends to the two. mpd reads a HELLO of any version, at
+ * least as long as that of version 1, and answers one of another version than its own with -EPROTO,
+ * its own version in the head, its own welcome and no descriptor; then it hangs up. So whoever
+ * greets learns who is there, and both can say so.
  */
 #ifndef LIBSHM_PROTO_H
 #define LIBSHM_PROTO_H
@@ -14,6 +20,7 @@
 
 #define PROTO_MAGIC UINT32_C(0x3144504d) /* "MPD1" */
 #define PROTO_VERSION 1
+#define PROTO_HELLO_MAX 512 /* the longest HELLO that any version may send, head included */
 #define PROTO_MESSAGE_MAX 65536
 #define PROTO_FDS_MAX 4
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * See ctl.h. Knows: the head of a packet. Does not know: bodies.
+ * See ctl.h. Knows: the head of a packet, greetings of other versions. Does not know: other bodies.
  */
 #include "ctl.h"
 
 #include "log.h"
 #include "reaper.h"
 #include "requests.h"
+#include "version.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,7 +19,7 @@
 #define REQUESTS_A_TURN 16
 #define ACCEPTS_A_TURN 64
 #define PAUSE_NS INT64_C(100000000) /* no descriptor is left: try again then */
-#define REQUEST_BYTES_MAX 512
+#define REQUEST_BYTES_MAX PROTO_HELLO_MAX
 
 static struct conn pool[CONNECTIONS_MAX];
 static unsigned pool_used, clients;
@@ -109,6 +110,35 @@ void ctl_answer_late(struct conn *conn, uint16_t type, int status, const void *b
 	loop_change(&conn->source, POLLIN);
 }
 
+void ctl_note_stranger(const struct conn *conn, unsigned protocol, uint64_t signature)
+{
+	log_warning("process %u (uid %u) is of another version and is told so: it speaks protocol "
+		    "%u and layout %016llx, this mpd %s protocol %u and layout %016llx; bring the "
+		    "older of the two up to date", conn->pid, conn->uid, protocol,
+		    (unsigned long long)signature, MPD_VERSION, PROTO_VERSION,
+		    (unsigned long long)layout_signature());
+}
+
+/* A greeting in another version: it must be as long as the first one was. */
+static bool is_strange_greeting(const struct conn *conn, const struct proto_head *head, int bytes)
+{
+	return !conn->is_greeted && bytes >= (int)(sizeof(*head) + sizeof(struct proto_hello)) &&
+	       head->magic == PROTO_MAGIC && head->version != PROTO_VERSION &&
+	       head->type == PROTO_HELLO && head->bytes == (uint32_t)bytes;
+}
+
+/* It learns who is here from the answer, whatever else it wanted. */
+static void refuse_stranger(struct conn *conn, const struct proto_head *head)
+{
+	const struct proto_hello *hello = (const void *)(head + 1);
+	struct proto_welcome *welcome = (void *)(answer.bytes + sizeof(answer.head));
+
+	ctl_note_stranger(conn, head->version, hello->signature);
+	requests_fill_welcome(welcome);
+	(void)send_answer(conn, PROTO_HELLO, head->serial, -EPROTO, sizeof(*welcome), NULL);
+	end(conn);
+}
+
 /* NULL: it is a whole request. Else what is wrong with it. */
 static const char *judge(const struct conn *conn, const struct proto_head *head, int bytes,
 			 const struct wire_fds *fds)
@@ -181,6 +211,10 @@ static bool read_one(struct conn *conn)
 	}
 	if (bytes < 0) {
 		drop(conn, bytes == -EMSGSIZE ? "a request that is too long" : strerror(-bytes));
+		return false;
+	}
+	if (!fds.count && is_strange_greeting(conn, &request.head, bytes)) {
+		refuse_stranger(conn, &request.head);
 		return false;
 	}
 	wrong = judge(conn, &request.head, bytes, &fds);

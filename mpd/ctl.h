@@ -50,4 +50,7 @@ void ctl_answer_late(struct conn *conn, uint16_t type, int status, const void *b
 		     const struct wire_fds *fds);
 bool ctl_is_system(void);
 
+/* Say that a client of another version has come and is refused. */
+void ctl_note_stranger(const struct conn *conn, unsigned protocol, uint64_t signature);
+
 #endif

@@ -79,14 +79,9 @@ static void drop_hold(struct conn *conn, struct segment *segment)
 	free_holds = hold;
 }
 
-static int handle_HELLO(struct conn *conn, const void *request, struct reply *reply)
+void requests_fill_welcome(struct proto_welcome *welcome)
 {
-	const struct proto_hello *hello = request;
-	struct proto_welcome *welcome = reply->body;
-
-	if (hello->flags & ~HELLO_IS_OBSERVER)
-		return REPLY_DROP;
-	ctl_greet(conn, hello->flags & HELLO_IS_OBSERVER);
+	*welcome = (struct proto_welcome){ 0 };
 	welcome->pid = (uint32_t)getpid();
 	welcome->is_system = ctl_is_system();
 	welcome->started_ns = version_started_ns();
@@ -94,11 +89,23 @@ static int handle_HELLO(struct conn *conn, const void *request, struct reply *re
 	welcome->signature = layout_signature();
 	snprintf(welcome->version, sizeof(welcome->version), "%s", MPD_VERSION);
 	snprintf(welcome->engine, sizeof(welcome->engine), "%s", loop_engine());
+}
+
+static int handle_HELLO(struct conn *conn, const void *request, struct reply *reply)
+{
+	const struct proto_hello *hello = request;
+
+	if (hello->flags & ~HELLO_IS_OBSERVER)
+		return REPLY_DROP;
+	ctl_greet(conn, hello->flags & HELLO_IS_OBSERVER);
+	requests_fill_welcome(reply->body);
 	/* No roster then: to close any descriptor of it would free the process's own byte. */
 	if (hello->flags & HELLO_IS_OBSERVER)
 		return 0;
-	if (hello->signature != layout_signature())
+	if (hello->signature != layout_signature()) {
+		ctl_note_stranger(conn, PROTO_VERSION, hello->signature);
 		return -EPROTO;
+	}
 	reply->fds = (struct wire_fds){ .count = 1, .fd = { reaper_roster() } };
 	return 0;
 }

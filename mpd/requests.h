@@ -26,6 +26,9 @@ struct request_type {
 	request_fn *handle;
 };
 
+/* Who this mpd is, in an answer to HELLO of any version. */
+void requests_fill_welcome(struct proto_welcome *welcome);
+
 /* NULL: there is no such message. */
 const struct request_type *request_type(uint16_t number);
 

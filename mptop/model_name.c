@@ -99,6 +99,12 @@ void model_add_mpd(struct text *text, const struct model *model)
 			 mp_strerror(info->mpd_error));
 		return;
 	}
+	if (info->mpd_error == -EPROTO) {
+		text_add(text, "mpd %s at %s is of another version than this mptop (libshm %s): "
+			 "segments are found through the programs",
+			 info->mpd_version, info->endpoint, mp_version());
+		return;
+	}
 	if (!model->segment_count) {
 		text_add(text, "no mpd runs here, and nobody has a segment open");
 		return;

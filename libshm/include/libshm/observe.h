@@ -138,7 +138,8 @@ struct mp_endpoint_info {
 	char mpd_engine[8]; /* of its event loop: "uring", "epoll" */
 	int64_t mpd_age_ns;
 	uint64_t mpd_restarts;
-	int32_t mpd_error; /* why none was reached: -EACCES or -EPERM if we may not; 0: it was */
+	int32_t mpd_error; /* why none was reached: -EACCES or -EPERM if we may not, -EPROTO if it
+			    * is of another version (mpd_version tells which); 0: it was */
 	uint32_t is_file; /* not an endpoint: `endpoint` is what mp_observe_file looks at */
 };
 

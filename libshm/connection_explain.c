@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Why mpd cannot be talked to, in sentences. Knows: what a connection has seen. Does not know: how
+ * one connects.
+ */
+#include "connection_explain.h"
+
+#include "explain.h"
+
+#include <libshm/base.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Who listens is alive, as the kernel says, and yet does not answer. A pid that is gone was that of
+ * an mpd before this one. */
+int connection_explain_silence(const struct connection *connection, const char *path,
+			       int patience_s)
+{
+	uint32_t pid = connection->mpd_pid;
+	char who[32] = "mpd";
+
+	if (pid && (kill((pid_t)pid, 0) == 0 || errno == EPERM))
+		snprintf(who, sizeof who, "mpd (pid %u)", pid);
+	return explain(-ETIMEDOUT,
+		       "%s at '%s' has not answered for %d s; is it stopped? continue it (kill "
+		       "-CONT), or the process that is just making the segment",
+		       who, path, patience_s);
+}
+
+int connection_explain_stranger(const struct connection *connection, const char *path)
+{
+	const struct connection_stranger *there = &connection->stranger;
+
+	if (!there->protocol)
+		return explain(-EPROTO,
+			       "who answers at '%s' is no mpd that this libshm %s (protocol %u) "
+			       "can read; end it, or set MP_ENDPOINT to another path",
+			       path, mp_version(), PROTO_VERSION);
+	return explain(-EPROTO,
+		       "mpd %.16s at '%s' speaks protocol %u and layout %016llx, this program's "
+		       "libshm %s protocol %u and layout %016llx; bring the older of the two "
+		       "up to date (mpd: install it, restart it once its clients have ended)",
+		       there->version[0] ? there->version : "of an unknown version", path,
+		       there->protocol, (unsigned long long)there->signature, mp_version(),
+		       PROTO_VERSION, (unsigned long long)layout_signature());
+}
+
+int connection_explain_hang_up(const char *path)
+{
+	return explain(-EPROTO,
+		       "who listens at '%s' hangs up when libshm %s greets it in protocol %u: it "
+		       "is an mpd of another version or one that does not serve this user (its "
+		       "log tells), or no mpd; end it, or set MP_ENDPOINT to another path",
+		       path, mp_version(), PROTO_VERSION);
+}
+
+int connection_explain_nobody(int error, const char *path, const char *advice)
+{
+	return explain(-ECONNREFUSED, "no mpd answers at '%s' (%s); %s", path, strerror(-error),
+		       advice);
+}
+
+int connection_explain_other(int error, const char *path)
+{
+	if (error == -EMFILE)
+		return explain(error, "mpd at '%s' cannot be reached: this process has no "
+				      "descriptor left; close some, or raise the limit (ulimit -n)",
+			       path);
+	return error < 0 ? explain(error, "mpd at '%s' cannot be reached", path) : 0;
+}
+
+int connection_check_directory(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char directory[108];
+
+	snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 1,
+		 slash ? path : ".");
+	if (access(directory, W_OK | X_OK) == 0)
+		return 0;
+	return explain(-ECONNREFUSED,
+		       "no mpd answers at '%s', and none can be started there: the directory '%s': "
+		       "%s", path, directory, strerror(errno));
+}
