@@ -4,22 +4,24 @@
  *
  * Mirrors queue_slot.c (mp_queue_claim, move_to_lease, find_claimed, mp_queue_ack,
  * mp_queue_return), queue_lease.c (claim_in_chunk, lease_keep, lease_end, lease_return,
- * take_returned), queue_take.c (take_now, take_behind, queue_put_back) and of queue_object.c
+ * take_returned), queue_take.c (take_now, take_behind, queue_put_back; empty_or_drained, is_drained
+ * as one more getter, who only looks, once the last message was put) and of queue_object.c
  * recover_lease, cell_still_has_it, recover_cell and recover_queue. Abstracts away: the walk to a
  * cell and the hints (queue_cell.pml): each cell is put once a lap by the model itself, in one
  * step, as soon as it is EMPTY; chunks of records; blocks, and with them ENDING, which is LEASED to
- * everybody but the one thread that acks; sleeping; closing; which record a claimer tries first is
- * open.
+ * everybody but the one thread that acks; sleeping; closing, but that nothing is put after it; which
+ * record a claimer tries first is open.
  *
  * Safety: each message is done exactly once; nobody has a message that another one has; whoever
- * gets a message that was claimed before is told so; what the record says is that message; in the
- * end each record is FREE. Liveness: every message is done, under weak fairness.
+ * gets a message that was claimed before is told so; what the record says is that message; who is
+ * told that a closed queue is drained is told the truth; in the end each record is FREE. Liveness:
+ * every message is done, under weak fairness.
  *
  * Mutants: 1 owner written after the claim of the record; 2 the seq is not bumped; 3 recovery does
  * not look whether the cell still has it; 4 recovery frees each CLAIMING record; 5 cells swept
  * before records; 6 LEASED before the cell is EMPTY; 7 recovery skips LEASED; 8 is_current is not
  * asked; 9 filled stored before from; 10 rescan does not grow on return; 11 recovery does not grow
- * rescan; 12 the seq in filled is not compared.
+ * rescan; 12 the seq in filled is not compared; 13 records looked at before cells.
  */
 #ifndef CLAIMERS
 #define CLAIMERS 2
@@ -38,6 +40,9 @@
 #endif
 #ifndef MORTALS
 #define MORTALS 1 /* claimers from 1 that may die: they are alike, so one is enough for one death */
+#endif
+#ifndef LOOKERS
+#define LOOKERS 0
 #endif
 #ifndef RECOVERER_DIES
 #define RECOVERER_DIES false
@@ -317,6 +322,42 @@ proctype putter()
 	od
 }
 
+/* empty_or_drained: the queue is closed, and another says what it sees. */
+#define LOOK_AT_CELL \
+	CALM(word = cell); \
+	if :: state_of(word) == EMPTY -> word = 0 :: else -> goto end fi
+#define LOOK_AT_RECORDS \
+	do \
+	:: i < RECORDS -> \
+		CALM(word = lease[i]); \
+		if :: lease_state(word) == FREE -> atomic { word = 0; i++ } :: else -> goto end fi \
+	:: else -> i = 0; break \
+	od
+#define LOOK_BEHIND \
+	CALM(r = rescan); \
+	CALM(ok = (r == rescan_done); r = 0); \
+	if :: ok -> ok = 0 :: else -> goto end fi
+
+proctype looker()
+{
+	byte i, r;
+	short word;
+	bool ok;
+
+	atomic { put == MESSAGES };
+	LOOK_BEHIND;
+#if MUTANT == 13
+	LOOK_AT_RECORDS;
+	LOOK_AT_CELL;
+#else
+	LOOK_AT_CELL;
+	LOOK_AT_RECORDS;
+#endif
+	LOOK_BEHIND;
+	assert(is_all_done);
+end:	skip
+}
+
 init {
 	byte i = 1;
 
@@ -326,6 +367,7 @@ init {
 		:: else -> i = 0; break
 		od;
 		do :: i < RECOVERERS -> run recoverer(); i++ :: else -> i = 0; break od;
+		do :: i < LOOKERS -> run looker(); i++ :: else -> i = 0; break od;
 		run putter()
 	}
 	workers == 0;
