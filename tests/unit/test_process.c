@@ -3,6 +3,7 @@
  * Proves: what process.h and segment.h promise: start, join, exit codes, forks, attaching often.
  */
 #include "harness.h"
+#include "harness_mpd.h"
 
 #include "atom.h"
 
@@ -46,18 +47,6 @@ static uint32_t clients(mp_segment *segment)
 
 	assert_int_equal(mp_segment_info(segment, &info), 0);
 	return info.clients;
-}
-
-/* mpd takes notice when it gets to it; a segment found until then is given back at once. */
-static bool is_gone(void *name)
-{
-	static const struct mp_segment_opts existing = { .flags = MP_EXISTING };
-	mp_segment *segment;
-	int result = mp_segment_open(name, &existing, &segment);
-
-	if (result == 0)
-		mp_segment_close(segment);
-	return result == -ENOENT;
 }
 
 static bool is_alone(void *segment)
@@ -166,7 +155,7 @@ static void segment_ends_with_its_last_client(void **state)
 	mp_segment_close(again);
 	mp_lock_close(lock);
 	mp_segment_close(segment);
-	assert_true(harness_until(is_gone, "s", LEAVES_MS));
+	assert_true(harness_until(harness_name_is_gone, "s", LEAVES_MS));
 	segment = open_segment();
 	assert_int_equal(mp_segment_info(segment, &info), 0);
 	assert_int_equal(info.objects, 0);

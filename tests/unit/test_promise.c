@@ -4,6 +4,7 @@
  * names mean what mpd says, errno stays, NULL is refused, a stopped mpd is named.
  */
 #include "harness.h"
+#include "harness_mpd.h"
 
 #include <libshm.h>
 #include <libshm/observe.h>
@@ -274,18 +275,6 @@ static void name_that_another_process_removed_is_gone_here_too(void **state)
 	mp_segment_close(old);
 }
 
-/* mpd takes notice when it gets to it; a segment found until then is given back at once. */
-static bool is_gone(void *name)
-{
-	static const struct mp_segment_opts existing = { .flags = MP_EXISTING };
-	mp_segment *segment;
-	int result = mp_segment_open(name, &existing, &segment);
-
-	if (result == 0)
-		mp_segment_close(segment);
-	return result == -ENOENT;
-}
-
 static void second_open_neither_keeps_the_segment_nor_ends_it(void **state)
 {
 	mp_segment *first = open_named("s", 0), *other = open_named("other", 0);
@@ -295,7 +284,7 @@ static void second_open_neither_keeps_the_segment_nor_ends_it(void **state)
 	mp_segment_close(first);
 	put_into_u(second);
 	mp_segment_close(second);
-	assert_true(harness_until(is_gone, "s", 10000));
+	assert_true(harness_until(harness_name_is_gone, "s", 10000));
 	mp_segment_close(other);
 }
 
