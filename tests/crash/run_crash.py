@@ -21,6 +21,7 @@ LATE = re.compile(r'^left out: (\d+) kills came too late', re.MULTILINE)
 LATE_MOST = 0.01 # of the kills
 MUTANT_SECONDS = 120
 COMPLAINTS_SHOWN = 40
+WORKERS_PER_CPU = 2 # a scene waits now and then: for a sleeper, for an end
 
 CI = dict(kills=3000, points=3, wanted=300_000)
 NIGHTLY = dict(kills=0, points=64, wanted=10_000_000)
@@ -77,13 +78,16 @@ def run_mutant(program, *arguments):
 def run_matrix(program, plan):
     """Everything once; then more kills until there are enough."""
     began = time.monotonic()
-    totals = run_pass(program, '--kills', str(plan['kills']), '--points', str(plan['points']))
+    workers = str(cpus() * WORKERS_PER_CPU)
+    totals = run_pass(program, '--kills', str(plan['kills']), '--points', str(plan['points']),
+                      '--workers', workers)
     while totals['operations'] and not totals['failures']:
         print('{kills} kills, {pairs} pairs, {failures} failures'.format(**totals),
               f'after {time.monotonic() - began:.0f} s', flush=True)
         if totals['kills'] >= plan['wanted']:
             break
-        more = run_pass(program, '--kills', str(CI['kills']), '--modes', 'kill')
+        more = run_pass(program, '--kills', str(CI['kills']), '--modes', 'kill',
+                        '--workers', workers)
         totals['kills'] += more['kills']
         totals['failures'] += more['failures'] + (more['operations'] == 0)
     return totals
