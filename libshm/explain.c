@@ -5,6 +5,8 @@
  */
 #include "explain.h"
 
+#include "text.h"
+
 #include <libshm/base.h>
 
 #include <stdarg.h>
@@ -25,17 +27,26 @@ struct pending {
 static _Thread_local struct pending pending tls_fast;
 static _Thread_local char sentence[SENTENCE_BYTES] = "nothing has failed in this thread";
 
-/* Names come from users and from shared memory: what a terminal would obey becomes \xNN. */
+/* Names come from users and from shared memory: bytes that make no visible character, which a
+ * terminal might obey, become \xNN. */
 static void keep_printable(const char *raw)
 {
-	size_t at = 0;
+	size_t at = 0, left = strlen(raw);
 
-	for (; *raw && at + 1 < sizeof sentence; raw++)
-		if ((unsigned char)*raw >= ' ' && *raw != 127)
-			sentence[at++] = *raw;
-		else if (at + sizeof "\\x00" <= sizeof sentence)
-			at += (size_t)snprintf(sentence + at, sizeof "\\x00", "\\x%02x",
-					       (unsigned char)*raw);
+	while (left > 0) {
+		size_t bytes = text_character((const uint8_t *)raw, left);
+		size_t needed = bytes ? bytes : sizeof "\\x00" - 1;
+
+		if (at + needed >= sizeof sentence)
+			break;
+		if (bytes)
+			memcpy(sentence + at, raw, bytes);
+		else
+			snprintf(sentence + at, needed + 1, "\\x%02x", (unsigned char)*raw);
+		at += needed;
+		raw += bytes ? bytes : 1;
+		left -= bytes ? bytes : 1;
+	}
 	sentence[at] = '\0';
 }
 

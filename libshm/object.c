@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "explain.h"
+#include "name.h"
 #include "slot.h"
 
 #include <libshm/base.h>
@@ -34,23 +35,6 @@ static struct shm_entry *find_name(struct seg *seg, const char *name)
 			return entry;
 	}
 	return NULL;
-}
-
-static int check_name(const char *name)
-{
-	size_t length = strlen(name);
-
-	if (length == 0)
-		return explain(-EINVAL,
-			       "an object's name must not be empty; NULL makes an anonymous one");
-	if (length >= NAME_BYTES)
-		return explain(-ENAMETOOLONG, "the name '%.20s...' has %zu bytes, at most %d", name,
-			       length, NAME_BYTES - 1);
-	for (const char *c = name; *c; c++)
-		if (*c == '/' || (unsigned char)*c < ' ' || *c == 127)
-			return explain(-EINVAL,
-				       "the name '%s' contains '/' or a control character", name);
-	return 0;
 }
 
 static void fill_handle(struct seg *seg, struct shm_entry *entry, void *object,
@@ -192,7 +176,7 @@ int object_open(struct seg *seg, const struct object_request *request,
 {
 	struct shm_entry *entry;
 	struct self *me;
-	int result = request->name ? check_name(request->name) : 0;
+	int result = request->name ? name_check("object", request->name) : 0;
 
 	if (result < 0)
 		return result;
@@ -277,7 +261,7 @@ static int remove_entry(struct seg *seg, struct shm_entry *entry, const char *na
 int object_unlink(struct seg *seg, const char *name, const struct object_type *type)
 {
 	struct self *me;
-	int result = check_name(name);
+	int result = name_check("object", name);
 
 	if (result < 0 || (result = self_get(seg, &me)) < 0)
 		return result;

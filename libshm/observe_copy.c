@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "observe_internal.h"
 #include "slotword.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -35,46 +36,13 @@ int observe_read(int fd, void *buffer, uint64_t bytes, uint64_t offset)
 	return 0;
 }
 
-/* Zero width, direction marks and separators: they would let one name look like another. */
-static bool is_deceptive(uint32_t code)
-{
-	static const uint32_t ranges[][2] = { { 0x80, 0x9f }, { 0xad, 0xad }, { 0x200b, 0x200f },
-		{ 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0xd800, 0xdfff }, { 0xfeff, 0xfeff },
-		{ 0xfff9, 0xffff }, { 0xe0000, 0xe0fff } };
-
-	for (size_t i = 0; i < ARRAY_LEN(ranges); i++)
-		if (code >= ranges[i][0] && code <= ranges[i][1])
-			return true;
-	return code > 0x10ffff;
-}
-
-/* Bytes of the well-formed, presentable UTF-8 character at `text`; 0 if there is none. */
-static size_t character_bytes(const uint8_t *text, size_t left)
-{
-	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t bytes = text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
-	uint32_t code;
-
-	if (text[0] < 0x80)
-		return text[0] >= 0x20 && text[0] != 0x7f;
-	if (text[0] < 0xc2 || text[0] > 0xf4 || bytes > left)
-		return 0;
-	code = text[0] & (0x7fu >> bytes);
-	for (size_t i = 1; i < bytes; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (text[i] & 0x3f);
-	}
-	return code >= smallest[bytes] && !is_deceptive(code) ? bytes : 0;
-}
-
 void observe_text(char *ret_text, size_t capacity, const char *name, size_t bytes)
 {
 	size_t end = strnlen(name, bytes);
 	size_t at = 0, out = 0;
 
 	while (at < end) {
-		size_t length = character_bytes((const uint8_t *)name + at, end - at);
+		size_t length = text_character((const uint8_t *)name + at, end - at);
 		size_t taken = length ? length : 1;
 
 		if (out + taken >= capacity)

@@ -8,6 +8,7 @@
 
 #include "bits.h"
 #include "explain.h"
+#include "name.h"
 #include "opts.h"
 #include "seg.h"
 #include "slotword.h"
@@ -21,19 +22,7 @@
 
 int segment_check_name(const char *name)
 {
-	size_t length = name ? strlen(name) : 0;
-
-	if (length == 0)
-		return explain(-EINVAL, "a segment needs a name");
-	if (length >= NAME_BYTES)
-		return explain(-ENAMETOOLONG,
-			       "the segment's name '%.20s...' has %zu bytes, at most %d", name,
-			       length, NAME_BYTES - 1);
-	for (const char *c = name; *c; c++)
-		if (*c == '/' || (unsigned char)*c < ' ' || *c == 127)
-			return explain(-EINVAL, "the segment's name '%s' contains '/' or a control "
-						"character", name);
-	return 0;
+	return name ? name_check("segment", name) : explain(-EINVAL, "a segment needs a name");
 }
 
 static int check_count(const char *name, const char *field, uint32_t count, uint32_t most)

@@ -8,6 +8,8 @@
 #include "memory.h"
 #include "store.h"
 
+#include "libshm/name.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -136,15 +138,8 @@ void registry_commit(struct registry_record *record, enum registry_state state)
 
 bool registry_is_name(const char name[static NAME_BYTES])
 {
-	size_t length = strnlen(name, NAME_BYTES);
-
-	if (length == 0 || length == NAME_BYTES)
-		return false;
-	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)name[i] < 32 || name[i] == 127 || name[i] == '/')
-			return false;
-	for (size_t i = length; i < NAME_BYTES; i++)
+	for (size_t i = strnlen(name, NAME_BYTES); i < NAME_BYTES; i++)
 		if (name[i])
 			return false;
-	return true;
+	return name_is_good(name);
 }

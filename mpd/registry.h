@@ -52,7 +52,7 @@ struct registry_record *registry_at(unsigned index);
 /* A number for a new segment; 0: all records are in use (*ret_index untouched). */
 uint64_t registry_reserve(unsigned *ret_index);
 
-/* 1 to 63 bytes, then zeros to the end; no slash, no control characters. */
+/* A good name (libshm/name.h), then zeros to the end. */
 bool registry_is_name(const char name[static NAME_BYTES]);
 
 void registry_commit(struct registry_record *record, enum registry_state state);

@@ -253,6 +253,7 @@ static void another_shape_or_a_bad_name_is_refused(void **state)
 	assert_int_equal(raw_open(&raw, "", 0, 0, &other), -EINVAL);
 	assert_int_equal(raw_open(&raw, "a/b", 0, 0, &other), -EINVAL);
 	assert_int_equal(raw_open(&raw, "a\nb", 0, 0, &other), -EINVAL);
+	assert_int_equal(raw_open(&raw, "a\xff", 0, 0, &other), -EINVAL);
 	assert_int_equal(raw_open(&raw, "tiny", 1, 0, &other), -EINVAL);
 	memset(name, 'x', sizeof name);
 	name[63] = '\0';

@@ -65,8 +65,8 @@ enum mp_open_flags {
 const char *mp_strerror(int error);
 
 /* This thread's last failure as one sentence: the object, its owner, what to do; never NULL, kept
- * until this thread's next failure. One printable line: control characters of names are shown as
- * \xNN. The library owns the text.
+ * until this thread's next failure. One printable line: what is no visible character in a name is
+ * shown as \xNN. The library owns the text.
  *
  * Blocks:  never.
  * Threads: any; each has its own.

@@ -46,10 +46,11 @@ struct mp_segment_info {
 	uint64_t reserved[8];
 };
 
-/* Attach to the segment `name`, or create it. Starts a private mpd when none answers (unless
- * MP_NO_SPAWN). One process that opens a name twice gets the same segment, counted; its first open
- * decides about MP_INTERRUPTIBLE. The segment ends with its last client unless MP_KEEP. opts: NULL
- * for defaults; size and limits that differ from what is there are -EPROTO.
+/* Attach to the segment `name`, or create it. A name, also of an object, is 1 to 63 bytes of UTF-8:
+ * visible characters, no '/'. Starts a private mpd when none answers (unless MP_NO_SPAWN). One
+ * process that opens a name twice gets the same segment, counted; its first open decides about
+ * MP_INTERRUPTIBLE. The segment ends with its last client unless MP_KEEP. opts: NULL for defaults;
+ * size and limits that differ from what is there are -EPROTO.
  *
  * Blocks:  for the answer of mpd, at most 5 s; as long again when one has to be started.
  * Threads: any.
