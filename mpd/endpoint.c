@@ -132,6 +132,63 @@ int endpoint_lock(const char *path)
 	return -EAGAIN;
 }
 
+bool endpoint_is_locked_by(const char *path, int lock_fd)
+{
+	char lock_path[LONG_PATH_BYTES];
+
+	beside(path, ".lock", lock_path);
+	return is_same_file(lock_path, lock_fd);
+}
+
+static int option_of(int fd, int option)
+{
+	socklen_t length = sizeof(int);
+	int value;
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &length) < 0 ? -1 : value;
+}
+
+bool endpoint_is_listening(int fd)
+{
+	return option_of(fd, SO_DOMAIN) == AF_UNIX && option_of(fd, SO_TYPE) == SOCK_SEQPACKET &&
+	       option_of(fd, SO_ACCEPTCONN) == 1;
+}
+
+int endpoint_of_socket(int fd, char ret_path[static ENDPOINT_BYTES])
+{
+	struct sockaddr_un address = { 0 };
+	socklen_t length = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+		return -errno;
+	if (address.sun_path[0] != '/')
+		return -EINVAL;
+	snprintf(ret_path, ENDPOINT_BYTES, "%.*s", (int)sizeof(address.sun_path),
+		 address.sun_path);
+	return fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+const char *endpoint_advice(int error)
+{
+	switch (error) {
+	case -EEXIST:
+		return "something else than a socket is there; remove it, or choose another path";
+	case -EADDRINUSE:
+		return "somebody answers there who is no mpd, or has lost its lock file; end that "
+		       "one, or choose another path";
+	case -ENOENT:
+	case -ENOTDIR:
+		return "its directory does not exist; make it, or choose another path";
+	case -EACCES:
+	case -EPERM:
+	case -EROFS:
+		return "mpd may not make a socket there; mend the rights of the directory, or "
+		       "choose another path";
+	default:
+		return strerror(-error);
+	}
+}
+
 /* We have the lock, so it is one that is being torn down: the kernel lets go of the sockets of a
  * killed mpd a little later than of its locks. */
 static bool falls_silent(const char *path)

@@ -20,6 +20,17 @@ int endpoint_choose(const char *given, char ret_path[static ENDPOINT_BYTES]);
 /* Own the endpoint. A descriptor to keep, -EAGAIN: another mpd owns it, -errno. */
 int endpoint_lock(const char *path);
 
+/* Is a lock that was handed down still the one of this path? */
+bool endpoint_is_locked_by(const char *path, int lock_fd);
+
+/* A socket that a service manager listens on for us; what it is bound to: 0, or -EINVAL for one
+ * without a path. */
+bool endpoint_is_listening(int fd);
+int endpoint_of_socket(int fd, char ret_path[static ENDPOINT_BYTES]);
+
+/* Why mpd cannot serve there, and what to do. */
+const char *endpoint_advice(int error);
+
 /* Listen; replaces the socket of a dead mpd (*ret_was_left: there was one). Owners only. A
  * descriptor or -errno; -EEXIST: the path is something else than a socket; -EADDRINUSE: somebody
  * answers there without the lock. */

@@ -22,6 +22,7 @@ static const char journal_levels[] = { '3', '4', '6', '7' };
 static enum log_level shown = LOG_LEVEL_INFO;
 static char ring[RING_LINES][LINE_BYTES];
 static unsigned written;
+static int log_fd = STDERR_FILENO; /* -1: nobody listens */
 
 int log_level_of(const char *name)
 {
@@ -36,13 +37,18 @@ void log_set_level(enum log_level level)
 	shown = level;
 }
 
+void log_be_silent(void)
+{
+	log_fd = -1;
+}
+
 static void emit(const char *line)
 {
 	char text[LINE_BYTES + 1];
 	int length = snprintf(text, sizeof(text), "%s\n", line);
 
-	if (write(STDERR_FILENO, text, (size_t)length) < 0)
-		return; /* nobody listens: the ring has it */
+	if (log_fd >= 0 && write(log_fd, text, (size_t)length) < 0)
+		return; /* no room there: the ring has it */
 }
 
 static int prefix(enum log_level level, char *line)

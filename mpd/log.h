@@ -14,6 +14,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 int log_level_of(const char *name);
 void log_set_level(enum log_level level);
 
+/* Only the ring: nobody sees our stderr. */
+void log_be_silent(void);
+
 /* One line. What the level hides is kept in the ring all the same. */
 void log_line(enum log_level level, const char *format, ...) printf_like(2, 3);
 

@@ -38,7 +38,8 @@ static void replace(int fd, int with)
 		dup2(with, fd);
 }
 
-/* Descriptors 0 to 2 always exist, so that no socket is ever mistaken for stderr. */
+/* Descriptors 0 to 2 always exist, so that no socket is ever mistaken for stderr. A supervisor lets
+ * go of stderr when mpd serves. */
 static void detach(bool is_foreground)
 {
 	int null = open("/dev/null", O_RDWR);
@@ -47,10 +48,8 @@ static void detach(bool is_foreground)
 		null = dup(null);
 	if (null < 0)
 		return;
-	if (!is_foreground) {
+	if (!is_foreground)
 		setsid(); /* fails for a group's leader: it has been detached then */
-		replace(STDERR_FILENO, null);
-	}
 	replace(STDIN_FILENO, null);
 	replace(STDOUT_FILENO, null);
 	close(null);
@@ -71,7 +70,9 @@ static void harden(void)
 static int supervise(const struct settings *settings, const char *endpoint, int ready_fd)
 {
 	const char *arguments[SETTINGS_COUNT + 6] = { "mpd", "--foreground", "--config=none" };
-	struct supervise_plan plan = { .endpoint = endpoint, .ready_fd = ready_fd };
+	struct supervise_plan plan = { .endpoint = endpoint,
+				       .ready_fd = ready_fd,
+				       .is_background = !settings->foreground.number };
 	char room[ARGUMENTS_BYTES];
 	int count = settings_pass_on(settings, arguments + 3, SETTINGS_COUNT, room, sizeof(room));
 
@@ -121,7 +122,10 @@ static int start(const struct settings *settings, const char *endpoint)
 		detach(true);
 		return serve(&plan);
 	}
-	close_range(STORE_FIRST_FD, ~0U, 0);
+	/* A service manager that has started a program that has started us means that program. */
+	if (!settings->foreground.number)
+		store_disown();
+	store_open();
 	if (!settings->supervise.number)
 		return go_to_background(settings, endpoint);
 	detach(settings->foreground.number);
@@ -173,6 +177,16 @@ static const char *wanted_endpoint(const struct settings *settings, bool is_of_l
 	return !is_of_line && environment && environment[0] ? NULL : settings->endpoint.text;
 }
 
+/* Where mpd is process 1, all others end with it. */
+static void keep_container(struct settings *settings)
+{
+	char reason[SETTINGS_REASON_BYTES];
+	unsigned keep = settings_find("keep", 4);
+
+	if (getpid() == 1 && settings_take(settings, keep, "yes", reason) < 0)
+		abort();
+}
+
 static int run(struct settings *settings)
 {
 	bool is_of_line = settings->endpoint.is_given;
@@ -181,6 +195,7 @@ static int run(struct settings *settings)
 
 	if (read_config(settings) < 0)
 		return EXIT_MISUSE;
+	keep_container(settings);
 	log_set_level((enum log_level)settings->log.number);
 	error = endpoint_choose(wanted_endpoint(settings, is_of_line), endpoint);
 	if (error < 0) {

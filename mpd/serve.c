@@ -10,6 +10,7 @@
 #include "endpoint.h"
 #include "log.h"
 #include "loop.h"
+#include "notify.h"
 #include "reaper.h"
 #include "registry.h"
 #include "rescue.h"
@@ -28,12 +29,18 @@
 #include <unistd.h>
 
 #define NEWCOMER_NS INT64_C(10000000)
+#define STATUS_NS INT64_C(1000000000)   /* of what has changed meanwhile, one is told of */
 #define FIRST_CLIENT_NS INT64_C(3000000000) /* whoever started mpd may be slow to come */
 
 static struct serve_plan plan;
-static struct loop_timer leave_timer;
+static struct loop_timer leave_timer, status_timer;
+static struct {
+	unsigned segments, clients;
+} told; /* the service manager */
 static uint64_t started_ns;
 static bool is_private, is_after_crash;
+static bool is_activated; /* a service manager made the socket, and listens while we are away */
+static char activated_path[ENDPOINT_BYTES];
 
 static const struct segment_keepers keepers = {
 	.roster = reaper_roster,
@@ -53,11 +60,25 @@ static bool is_unused(void)
 	return ctl_client_count() == 0 && reaper_is_idle() && !segment_any_kept();
 }
 
+/* Where a service manager listens too, whoever comes now is in its queue, and has us started. */
+static void leave_activated(void)
+{
+	ctl_accept();
+	if (!is_unused())
+		return;
+	log_info("unused, leaving until somebody connects");
+	loop_stop();
+}
+
 /* Whoever was accepted a moment ago may have his first words under way. */
 static void leave(void *arg, unsigned events)
 {
 	int64_t now = clock_now_ns();
 
+	if (is_activated && is_unused()) {
+		leave_activated();
+		return;
+	}
 	if (!is_unused() || !endpoint_hide(plan.endpoint))
 		return;
 	if (now - ctl_accept() > NEWCOMER_NS && is_unused()) {
@@ -70,8 +91,35 @@ static void leave(void *arg, unsigned events)
 		loop_timer_set(&leave_timer, now + NEWCOMER_NS);
 }
 
+static unsigned segment_count(void)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < REGISTRY_RECORDS; i++)
+		count += segment_at(i) != NULL;
+	return count;
+}
+
+static void tell_status(void *arg, unsigned events)
+{
+	told.segments = segment_count();
+	told.clients = ctl_client_count();
+	notify_status("serving %s: %u segments, %u clients connected", plan.endpoint,
+		      told.segments, told.clients);
+}
+
+/* A burst of changes is told once, and nobody is woken for no news. */
+static void reconsider_status(void)
+{
+	if (!notify_is_heard() || status_timer.deadline_ns != DEADLINE_NEVER)
+		return;
+	if (told.clients != ctl_client_count() || told.segments != segment_count())
+		loop_timer_set(&status_timer, clock_now_ns() + STATUS_NS);
+}
+
 static void reconsider(void)
 {
+	reconsider_status();
 	if (!is_private)
 		return;
 	if (!is_unused())
@@ -122,12 +170,18 @@ static void raise_limits(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* One that was handed down is ours only while its file has its name: an mpd that ended by itself
+ * has removed that. */
 static int take_lock(void)
 {
 	int fd = store_take("lock");
 
-	if (fd >= 0)
+	if (fd >= 0 && endpoint_is_locked_by(plan.endpoint, fd))
 		return fd;
+	if (fd >= 0) {
+		store_forget("lock");
+		close(fd);
+	}
 	fd = endpoint_lock(plan.endpoint);
 	if (fd >= 0)
 		store_put("lock", fd, -1);
@@ -150,12 +204,38 @@ static int take_socket(void)
 	return fd;
 }
 
+/* A socket that the service manager made says itself where we serve. -1: there is none; -errno. */
+static int take_activated(void)
+{
+	int fd = store_take_if(endpoint_is_listening);
+	int error;
+
+	if (fd < 0)
+		return -1;
+	error = endpoint_of_socket(fd, activated_path);
+	if (error < 0) {
+		log_error("the socket handed down by the service manager has no path: mpd.socket "
+			  "needs ListenSequentialPacket=PATH");
+		close(fd);
+		return -EINVAL;
+	}
+	if (strcmp(activated_path, plan.endpoint) != 0)
+		log_info("serving %s, where the service manager listens, and not %s",
+			 activated_path, plan.endpoint);
+	plan.endpoint = activated_path;
+	is_activated = true;
+	return fd;
+}
+
 static int open_parts(int listen_fd)
 {
+	int registry_fd = store_take("registry");
 	int error = loop_open();
 
+	/* No file tells whether there was an mpd before this one: look at the clients then. */
+	is_after_crash |= is_activated && registry_fd < 0;
 	if (error == 0)
-		error = registry_open(store_take("registry"));
+		error = registry_open(registry_fd);
 	if (error == 0)
 		error = reaper_open(store_take("roster"), reconsider);
 	if (error == 0)
@@ -165,6 +245,8 @@ static int open_parts(int listen_fd)
 	segment_configure(plan.endpoint, plan.grace_ns, &keepers);
 	leave_timer.deadline_ns = DEADLINE_NEVER;
 	leave_timer.fn = leave;
+	status_timer.deadline_ns = DEADLINE_NEVER;
+	status_timer.fn = tell_status;
 	error = ctl_open(listen_fd, strcmp(plan.endpoint, SYSTEM_ENDPOINT) == 0, reconsider);
 	if (error < 0)
 		return error;
@@ -183,36 +265,73 @@ static int run(int listen_fd)
 		loop_timer_set(&leave_timer, clock_now_ns() + (plan.grace_ns > FIRST_CLIENT_NS ?
 							       plan.grace_ns : FIRST_CLIENT_NS));
 	log_info("serving %s with %s", plan.endpoint, loop_engine());
-	store_say("READY=1");
+	notify_open();
+	notify_ready("serving %s", plan.endpoint);
 	error = loop_run();
-	store_say("STOPPING=1");
+	notify_stopping();
 	loop_close();
 	return error;
 }
 
-int serve(const struct serve_plan *given)
+/* What a service manager keeps is handed to the next mpd, in case it is about to start one; the
+ * files that end with us are not. */
+static void forget_files(void)
 {
-	bool is_in_use = false;
-	int lock_fd, error;
+	if (!store_is_manager_s())
+		return;
+	store_forget("listen");
+	store_forget("lock");
+}
 
-	plan = *given;
-	is_private = !plan.is_kept && strcmp(plan.endpoint, SYSTEM_ENDPOINT) != 0;
-	started_ns = (uint64_t)clock_now_ns();
-	prctl(PR_SET_NAME, "mpd");
-	raise_limits();
-	lock_fd = take_lock();
-	if (lock_fd == -EAGAIN) {
+static int fail(int error)
+{
+	log_error("%s cannot be served: %s", plan.endpoint, endpoint_advice(error));
+	notify_failure(error, "%s cannot be served: %s", plan.endpoint, endpoint_advice(error));
+	return 1;
+}
+
+/* 0: the other one serves. But it has no socket where the service manager listens. */
+static int end_as_second(void)
+{
+	if (!is_activated) {
 		log_info("another mpd serves %s", plan.endpoint);
 		return 0;
 	}
-	error = lock_fd < 0 ? lock_fd : take_socket();
+	log_error("another mpd has served %s since before the service manager did; end that one",
+		  plan.endpoint);
+	return 1;
+}
+
+static int serve_locked(int lock_fd, int listen_fd)
+{
+	bool is_in_use = false;
+	int error = listen_fd < 0 ? take_socket() : listen_fd;
+
 	if (error >= 0) {
 		error = run(error);
 		is_in_use = error == 0 && !reaper_is_idle();
 	}
 	if (error < 0)
-		log_error("%s: %s", plan.endpoint, strerror(-error));
-	if (lock_fd >= 0)
-		endpoint_remove(plan.endpoint, lock_fd, is_in_use);
+		fail(error);
+	forget_files();
+	endpoint_remove(plan.endpoint, lock_fd, is_in_use || is_activated);
 	return error < 0;
+}
+
+int serve(const struct serve_plan *given)
+{
+	int lock_fd, listen_fd;
+
+	plan = *given;
+	started_ns = (uint64_t)clock_now_ns();
+	prctl(PR_SET_NAME, "mpd");
+	raise_limits();
+	listen_fd = take_activated();
+	if (listen_fd == -EINVAL)
+		return 1;
+	is_private = !plan.is_kept && strcmp(plan.endpoint, SYSTEM_ENDPOINT) != 0;
+	lock_fd = take_lock();
+	if (lock_fd == -EAGAIN)
+		return end_as_second();
+	return lock_fd < 0 ? fail(lock_fd) : serve_locked(lock_fd, listen_fd);
 }

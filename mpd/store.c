@@ -28,6 +28,8 @@ struct inherited {
 static struct inherited inherited[STORE_MAX];
 static unsigned inherited_count;
 static int holder = -1;
+static bool is_manager; /* the holder is */
+static bool is_deaf;    /* it had its time and did not read: it is not waited for again */
 
 static int number_of(const char *variable)
 {
@@ -101,6 +103,7 @@ static int find_holder(void)
 		fcntl(passed, F_SETFD, FD_CLOEXEC);
 		return passed;
 	}
+	is_manager = path != NULL;
 	return path ? connect_holder(path) : -1;
 }
 
@@ -120,11 +123,15 @@ int store_open(void)
 {
 	take_list();
 	holder = find_holder();
-	if (holder < 0 && getenv("NOTIFY_SOCKET"))
-		log_warning("NOTIFY_SOCKET cannot be reached: %s", strerror(-holder));
+	if (holder < 0 && is_manager)
+		log_warning("the service manager at NOTIFY_SOCKET=%s cannot be reached (%s): it "
+			    "keeps no descriptors, and does not hear that mpd serves",
+			    getenv("NOTIFY_SOCKET"), strerror(-holder));
 	close_others();
-	if (holder >= 0)
+	if (holder >= 0) {
 		set_timeout(holder);
+		fcntl(holder, F_SETFL, O_RDWR); /* the mpd before us may have given it up */
+	}
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
@@ -137,6 +144,25 @@ void store_close(void)
 	if (holder >= 0)
 		close(holder);
 	holder = -1;
+}
+
+bool store_has_manager(void)
+{
+	return getenv("NOTIFY_SOCKET") != NULL;
+}
+
+bool store_is_manager_s(void)
+{
+	return holder >= 0 && is_manager;
+}
+
+void store_disown(void)
+{
+	static const char *const variables[] = { "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+						 "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES" };
+
+	for (unsigned i = 0; i < ARRAY_LEN(variables); i++)
+		unsetenv(variables[i]);
 }
 
 static int take(struct inherited *row)
@@ -163,6 +189,15 @@ int store_take(const char *name)
 	return -1;
 }
 
+int store_take_if(bool (*is_wanted)(int fd))
+{
+	for (unsigned i = 0; i < inherited_count; i++)
+		if (inherited[i].fd >= 0 && strcmp(inherited[i].name, "listen") != 0 &&
+		    is_wanted(inherited[i].fd))
+			return take(&inherited[i]);
+	return -1;
+}
+
 int store_take_any(const char **ret_name)
 {
 	for (unsigned i = 0; i < inherited_count; i++) {
@@ -174,6 +209,13 @@ int store_take_any(const char **ret_name)
 	return -1;
 }
 
+static void set_deaf(bool deaf)
+{
+	if (deaf != is_deaf)
+		fcntl(holder, F_SETFL, deaf ? O_RDWR | O_NONBLOCK : O_RDWR);
+	is_deaf = deaf;
+}
+
 static void send_to_holder(const char *text, const struct wire_fds *fds)
 {
 	int error;
@@ -181,9 +223,13 @@ static void send_to_holder(const char *text, const struct wire_fds *fds)
 	if (holder < 0)
 		return;
 	error = wire_send(holder, text, strlen(text), fds);
+	if (error == 0 || error == -EAGAIN)
+		set_deaf(error < 0);
 	if (error == 0)
 		return;
-	log_warning("the supervisor does not answer (%s): %.*s", strerror(-error),
+	log_warning("the %s does not answer (%s), and does not hear %.*s: what it keeps is lost "
+		    "if mpd is killed; start mpd anew when it suits",
+		    is_manager ? "service manager" : "supervisor", strerror(-error),
 		    (int)strcspn(text, "\n"), text);
 	if (error != -EAGAIN)
 		store_close(); /* it is gone: we go on without */

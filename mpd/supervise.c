@@ -8,6 +8,7 @@
 #include "endpoint.h"
 #include "keep.h"
 #include "log.h"
+#include "store.h"
 
 #include "libshm/clock.h"
 #include "libshm/wire.h"
@@ -27,38 +28,105 @@
 
 #define MESSAGE_BYTES 512
 #define EARLY_DEATHS 5 /* in a row before READY; then there is a pause before the next start */
+#define EXIT_UNSTARTED 1
 #define PAUSE_NS INT64_C(100000000)
 
-static int our_end, their_end, signals;
-static bool is_ready;
+#define STATUS_BYTES 320
 
-static void obey(char *text, struct wire_fds *fds, int ready_fd)
+static const struct supervise_plan *plan;
+static int our_end, their_end, signals;
+static bool is_ready, was_ever_ready;
+static char status_text[STATUS_BYTES]; /* what mpd said last */
+
+/* Why there is no mpd, to whoever asked for it. */
+static void complain(const char *text)
 {
-	const char *name = "";
-	bool is_put = false, is_forget = false;
+	log_error("%s", text);
+	if (plan->is_background && !was_ever_ready)
+		dprintf(STDERR_FILENO, "mpd: %s\n", text);
+}
+
+/* The one who started us has what he wanted. */
+static void let_go(void)
+{
+	int null = plan->is_background ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
+
+	if (null >= 0) {
+		dup2(null, STDERR_FILENO);
+		close(null);
+	}
+	if (plan->ready_fd >= 0 && write(plan->ready_fd, "", 1) < 0)
+		log_debug("nobody waits for the start any more");
+}
+
+static void become_ready(void)
+{
+	is_ready = true;
+	if (!was_ever_ready)
+		let_go();
+	was_ever_ready = true;
+}
+
+static bool begins(const char *line, const char *with)
+{
+	return strncmp(line, with, strlen(with)) == 0;
+}
+
+/* What the service manager behind us is told too: of that mpd, but in our own name. */
+static bool is_passed_on(const char *line)
+{
+	static const char *const words[] = { "READY=1", "STATUS=", "STOPPING=1", "WATCHDOG=1",
+					     "ERRNO=" };
+
+	for (unsigned i = 0; i < ARRAY_LEN(words); i++)
+		if (begins(line, words[i]))
+			return true;
+	return false;
+}
+
+struct message {
+	const char *name;
+	bool is_put, is_forget;
+	char passed_on[MESSAGE_BYTES + 2];
+	size_t used;
+};
+
+static void obey_line(const char *line, struct message *message)
+{
+	message->is_put |= strcmp(line, "FDSTORE=1") == 0;
+	message->is_forget |= strcmp(line, "FDSTOREREMOVE=1") == 0;
+	if (begins(line, "FDNAME="))
+		message->name = line + strlen("FDNAME=");
+	if (begins(line, "STATUS="))
+		snprintf(status_text, sizeof(status_text), "%s", line + strlen("STATUS="));
+	if (strcmp(line, "READY=1") == 0)
+		become_ready();
+	if (is_passed_on(line))
+		message->used += (size_t)snprintf(message->passed_on + message->used,
+						  sizeof(message->passed_on) - message->used,
+						  "%s\n", line);
+}
+
+/* The lines of a message are at most as long as it, with one line break more. */
+static void obey(char *text, struct wire_fds *fds)
+{
+	struct message message = { .name = "" };
 	char *rest;
 
-	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		is_put |= strcmp(line, "FDSTORE=1") == 0;
-		is_forget |= strcmp(line, "FDSTOREREMOVE=1") == 0;
-		if (strncmp(line, "FDNAME=", 7) == 0)
-			name = line + 7;
-		if (strcmp(line, "READY=1") != 0)
-			continue;
-		is_ready = true;
-		if (ready_fd >= 0 && write(ready_fd, "", 1) < 0)
-			log_debug("nobody waits for the start any more");
-	}
-	if (is_put)
-		keep_put(name, fds);
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		obey_line(line, &message);
+	if (message.is_put)
+		keep_put(message.name, fds);
 	else
 		wire_close_fds(fds);
-	if (is_forget)
-		keep_forget(name);
+	if (message.is_forget)
+		keep_forget(message.name);
+	if (message.used)
+		store_say(message.passed_on);
 }
 
 /* Everything mpd has said so far; after its death, everything it had said. */
-static void drain(int ready_fd)
+static void drain(void)
 {
 	char text[MESSAGE_BYTES + 1];
 
@@ -69,40 +137,65 @@ static void drain(int ready_fd)
 		if (bytes == -EAGAIN)
 			return;
 		if (bytes <= 0) {
-			log_error("a message of mpd was lost: %s", strerror(-bytes));
+			log_error("what mpd has stored is lost (%s): it would be missing after a "
+				  "kill; start mpd anew when it suits", strerror(-bytes));
 			if (bytes != -EMFILE && bytes != -EMSGSIZE)
 				return;
 			continue;
 		}
 		text[bytes] = '\0';
-		obey(text, &fds, ready_fd);
+		obey(text, &fds);
 	}
 }
 
-static pid_t start(char *const *arguments)
+/* Where a service manager has put our number, the child's own stands: we pass on what it says. */
+static void replace_watchdog_pid(void)
+{
+	const char *text = getenv("WATCHDOG_PID");
+	char number[24];
+
+	if (!text || atoi(text) != (int)getppid())
+		return;
+	snprintf(number, sizeof(number), "%d", (int)getpid());
+	setenv("WATCHDOG_PID", number, 1);
+}
+
+static int prepare_child(void)
+{
+	sigset_t none;
+	int null;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	replace_watchdog_pid();
+	null = plan->is_background ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
+	if (null >= 0)
+		dup2(null, STDERR_FILENO);
+	return keep_lay_out(their_end);
+}
+
+static pid_t start(void)
 {
 	pid_t pid = fork();
-	sigset_t none;
 	int error;
 
 	if (pid != 0)
 		return pid;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	error = keep_lay_out(their_end);
+	error = prepare_child();
 	if (error == 0)
-		execv("/proc/self/exe", arguments);
-	log_error("mpd cannot be started: %s", strerror(error ? -error : errno));
-	_exit(1);
+		execv("/proc/self/exe", plan->arguments);
+	log_error("mpd cannot be started: %s; is /proc mounted?", strerror(error ? -error : errno));
+	_exit(EXIT_UNSTARTED);
 }
 
+/* Whatever is sent to us is meant for mpd: we do nothing by ourselves. */
 static void take_signals(pid_t child)
 {
 	struct signalfd_siginfo info;
 
 	while (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		if (info.ssi_signo != SIGCHLD)
-			kill(child, SIGTERM);
+			kill(child, info.ssi_signo == SIGINT ? SIGTERM : (int)info.ssi_signo);
 }
 
 /* Also the orphans that fall to us where we are process 1. */
@@ -120,7 +213,7 @@ static bool has_ended(pid_t child, int *ret_status)
 	return false;
 }
 
-static int watch(pid_t child, int ready_fd)
+static int watch(pid_t child)
 {
 	struct pollfd wait[] = { { .fd = our_end, .events = POLLIN },
 				 { .fd = signals, .events = POLLIN } };
@@ -128,10 +221,10 @@ static int watch(pid_t child, int ready_fd)
 
 	while (!has_ended(child, &status)) {
 		poll(wait, ARRAY_LEN(wait), -1);
-		drain(ready_fd);
+		drain();
 		take_signals(child);
 	}
-	drain(ready_fd);
+	drain();
 	return status;
 }
 
@@ -144,6 +237,8 @@ static int open_channels(void)
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -155,7 +250,30 @@ static int open_channels(void)
 	return fcntl(our_end, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-static int keep_alive(const struct supervise_plan *plan)
+/* A clean end, one that somebody wanted, or one that mpd has told its reasons for. */
+static int end_with(int status)
+{
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+
+	if (code != 0 && plan->is_background && !was_ever_ready)
+		complain(status_text[0] ? status_text : "it ended at once");
+	return code;
+}
+
+static void tell_of_death(int status)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text),
+		 "mpd was ended by signal %d (%s), starting it again with %u descriptors",
+		 WTERMSIG(status), strsignal(WTERMSIG(status)), keep_count());
+	log_warning("%s", text);
+	snprintf(text, sizeof(text), "STATUS=mpd was ended by signal %d, starting it again\n",
+		 WTERMSIG(status));
+	store_say(text);
+}
+
+static int keep_alive(void)
 {
 	unsigned early = 0;
 
@@ -164,36 +282,68 @@ static int keep_alive(const struct supervise_plan *plan)
 		int status;
 
 		is_ready = false;
-		child = start(plan->arguments);
-		if (child < 0)
+		child = start();
+		if (child < 0) {
+			complain("no process can be made for mpd; raise the limit (ulimit -u), or "
+				 "end others");
 			return 1;
-		status = watch(child, plan->ready_fd);
+		}
+		status = watch(child);
 		if (!WIFSIGNALED(status) || WTERMSIG(status) == SIGTERM)
-			return WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-		log_warning("mpd was ended by signal %d, starting it again with %u descriptors",
-			    WTERMSIG(status), keep_count());
+			return end_with(status);
+		tell_of_death(status);
 		early = is_ready ? 0 : early + 1;
 		if (early >= EARLY_DEATHS)
 			clock_sleep_ns(PAUSE_NS);
 	}
 }
 
-int supervise_run(const struct supervise_plan *plan)
+/* A listening socket that was handed down says where mpd serves; all that was is mpd's. */
+static void take_over(char path[static ENDPOINT_BYTES], bool *ret_is_activated)
 {
-	struct wire_fds lock = { .count = 1 };
-	int error, status;
+	struct wire_fds fds = { .count = 1 };
+	const char *name;
 
+	*ret_is_activated = false;
+	while ((fds.fd[0] = store_take_any(&name)) >= 0) {
+		if (endpoint_is_listening(fds.fd[0]) && endpoint_of_socket(fds.fd[0], path) == 0)
+			*ret_is_activated = true;
+		keep_put(name, &fds);
+	}
+}
+
+static int run_locked(const char *path, int lock_fd, bool is_activated)
+{
+	struct wire_fds lock = { .count = 1, .fd = { lock_fd } };
+	int status;
+
+	keep_put("lock", &lock);
+	status = keep_alive();
+	endpoint_remove(path, lock_fd, is_activated);
+	return status;
+}
+
+int supervise_run(const struct supervise_plan *given)
+{
+	char path[ENDPOINT_BYTES], text[ENDPOINT_BYTES + 200];
+	bool is_activated;
+	int lock_fd, error;
+
+	plan = given;
 	prctl(PR_SET_NAME, "mpd-supervise");
-	lock.fd[0] = endpoint_lock(plan->endpoint);
-	if (lock.fd[0] == -EAGAIN)
+	if (plan->is_background)
+		log_be_silent();
+	snprintf(path, sizeof(path), "%s", plan->endpoint);
+	take_over(path, &is_activated);
+	lock_fd = endpoint_lock(path);
+	if (lock_fd == -EAGAIN)
 		return 0; /* another one was faster */
-	error = lock.fd[0] < 0 ? lock.fd[0] : open_channels();
+	error = lock_fd < 0 ? lock_fd : open_channels();
 	if (error < 0) {
-		log_error("%s: %s", plan->endpoint, strerror(-error));
+		snprintf(text, sizeof(text), "%s cannot be served: %s", path,
+			 endpoint_advice(error));
+		complain(text);
 		return 1;
 	}
-	keep_put("lock", &lock);
-	status = keep_alive(plan);
-	endpoint_remove(plan->endpoint, lock.fd[0], false);
-	return status;
+	return run_locked(path, lock_fd, is_activated);
 }
