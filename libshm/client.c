@@ -28,7 +28,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* mpd that was killed in the middle of making a segment has forgotten it: ask again. */
@@ -149,6 +148,7 @@ static int claim_slot(struct mp_segment *segment)
 			       seg->name, seg->at.max_clients - SLOT_FIRST, seg->at.max_clients,
 			       SLOT_FIRST);
 	seg->roster_fd = connection->roster_fd;
+	seg->roster_file = connection->roster_file;
 	seg->roster_byte = connection->roster_byte;
 	tell_watcher(seg);
 	return 0;
@@ -271,12 +271,8 @@ static int map_and_attach(struct mp_segment *segment, int fd, const char *name,
 static struct mp_segment *find_memory(int fd)
 {
 	struct mp_segment *segment = segments;
-	struct stat wanted, other;
 
-	if (fstat(fd, &wanted) < 0)
-		return NULL;
-	while (segment && (fstat(segment->seg->fd, &other) < 0 || other.st_ino != wanted.st_ino ||
-			   other.st_dev != wanted.st_dev))
+	while (segment && !own_fd_is(fd, segment->seg->file))
 		segment = segment->next;
 	return segment;
 }

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -29,32 +28,16 @@
 /* Who hangs up at a greeting may have been killed just then; who always does is no mpd of ours. */
 #define HANG_UPS_MAX 9
 
-static struct connection_file file_of(int fd)
-{
-	struct stat about;
-
-	return fstat(fd, &about) < 0 ? (struct connection_file){ 0 }
-				     : (struct connection_file){ .device = (uint64_t)about.st_dev,
-								 .inode = (uint64_t)about.st_ino };
-}
-
-static bool is_same_file(int fd, struct connection_file file)
-{
-	struct connection_file seen = file_of(fd);
-
-	return seen.device == file.device && seen.inode == file.inode;
-}
-
 /* Numbers that the program closed behind our back are forgotten, not closed: they may be its own
  * files by now. */
 static void forget_foreign(struct connection *connection)
 {
-	if (connection->socket >= 0 && !is_same_file(connection->socket, connection->socket_file)) {
+	if (connection->socket >= 0 && !own_fd_is(connection->socket, connection->socket_file)) {
 		connection->socket = -1;
 		connection->unread = 0;
 	}
 	if (connection->roster_fd >= 0 &&
-	    !is_same_file(connection->roster_fd, connection->roster_file))
+	    !own_fd_is(connection->roster_fd, connection->roster_file))
 		connection->roster_fd = -1;
 }
 
@@ -64,7 +47,7 @@ static void use_socket(struct connection *connection, int fd)
 	socklen_t length = sizeof peer;
 
 	connection->socket = fd;
-	connection->socket_file = file_of(fd);
+	connection->socket_file = own_fd_file(fd);
 	connection->unread = 0;
 	if (!connection->mpd_pid &&
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.pid > 0)
@@ -272,7 +255,7 @@ static int say_hello(struct connection *connection)
 	connection->mpd_pid = welcome.pid;
 	if (connection->roster_fd < 0) {
 		connection->roster_fd = fds.fd[0];
-		connection->roster_file = file_of(fds.fd[0]);
+		connection->roster_file = own_fd_file(fds.fd[0]);
 	} else {
 		close(fds.fd[0]);
 	}
@@ -435,9 +418,7 @@ void connection_resume(struct connection *connection)
 void connection_close(struct connection *connection)
 {
 	connection_hang_up(connection); /* forgets a roster that is not ours */
-	if (connection->roster_fd >= 0)
-		close(connection->roster_fd);
-	connection->roster_fd = -1;
+	connection->roster_fd = own_fd_close(connection->roster_fd, connection->roster_file);
 	connection->roster_byte = 0;
 }
 

@@ -6,15 +6,9 @@
 #ifndef LIBSHM_CONNECTION_H
 #define LIBSHM_CONNECTION_H
 
+#include "own_fd.h"
 #include "proto.h"
 #include "wire.h"
-
-/* Which file a descriptor was opened on: a program that closes all it does not know leaves us
- * numbers that soon mean files of its own. */
-struct connection_file {
-	uint64_t device;
-	uint64_t inode;
-};
 
 /* An mpd that does not match this library, as its welcome tells. */
 struct connection_stranger {
@@ -25,9 +19,9 @@ struct connection_stranger {
 
 struct connection {
 	int socket;
-	struct connection_file socket_file;
+	struct own_fd_file socket_file;
 	int roster_fd;       /* ours, kept as long as the process lives in any segment */
-	struct connection_file roster_file;
+	struct own_fd_file roster_file;
 	uint32_t mpd_pid; /* as mpd said, or as the socket says while it has said nothing; 0 */
 	uint64_t roster_byte; /* of it, locked while this process lives: proof of life */
 	uint32_t serial;

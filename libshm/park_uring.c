@@ -11,6 +11,7 @@
 #include "park.h"
 
 #include "clock.h"
+#include "own_fd.h"
 #include "uring_compat.h"
 
 #include <errno.h>
@@ -26,6 +27,8 @@
 
 struct park {
 	struct io_uring ring;
+	struct own_fd_file file; /* of the ring, whose descriptor the program may close */
+	bool is_registered;      /* the ring is found without its descriptor */
 	bool is_bell_armed;
 	bool is_rung;
 	bool has_death;
@@ -48,7 +51,8 @@ static int uring_open(struct park **ret_park)
 		return error;
 	}
 	io_uring_ring_dontfork(&park->ring);
-	io_uring_register_ring_fd(&park->ring); /* only saves time: a refusal does not matter */
+	park->file = own_fd_file(park->ring.ring_fd);
+	park->is_registered = io_uring_register_ring_fd(&park->ring) == 1;
 	*ret_park = park;
 	return 0;
 }
@@ -56,6 +60,10 @@ static int uring_open(struct park **ret_park)
 static struct park *uring_close(struct park *park)
 {
 	if (park) {
+		/* A number that is the program's by now is not closed: the ring ends with the
+		 * thread that it is registered for. */
+		if (!own_fd_is(park->ring.ring_fd, park->file))
+			park->ring.ring_fd = -1;
 		io_uring_queue_exit(&park->ring);
 		free(park);
 	}
@@ -64,14 +72,20 @@ static struct park *uring_close(struct park *park)
 
 static int uring_descriptor(const struct park *park)
 {
-	return park->ring.ring_fd;
+	return own_fd_is(park->ring.ring_fd, park->file) ? park->ring.ring_fd : -1;
+}
+
+/* Else it might be a ring of the program's. */
+static bool can_enter(const struct park *park)
+{
+	return park->is_registered || own_fd_is(park->ring.ring_fd, park->file);
 }
 
 static struct io_uring_sqe *next_sqe(struct park *park)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&park->ring);
 
-	if (!sqe) {
+	if (!sqe && can_enter(park)) {
 		io_uring_submit(&park->ring);
 		sqe = io_uring_get_sqe(&park->ring);
 	}
@@ -190,7 +204,7 @@ static int submit_and_wait(struct park *park, int64_t deadline_ns)
 static int enter(struct park *park, int64_t deadline_ns)
 {
 	unsigned submitted = io_uring_sq_ready(&park->ring);
-	int result = submit_and_wait(park, deadline_ns);
+	int result = can_enter(park) ? submit_and_wait(park, deadline_ns) : -EBADF;
 
 	if (result == -ETIME)
 		return -ETIMEDOUT;
@@ -215,7 +229,8 @@ static void uring_prepare(struct park *park, atom32 *word, uint32_t value,
 	int kept = errno;
 
 	arm(park, word, value, watches, watch_count);
-	io_uring_submit(&park->ring); /* what it does not take, the sleep submits again */
+	if (can_enter(park))
+		io_uring_submit(&park->ring); /* what it does not take, the sleep submits again */
 	errno = kept;
 }
 

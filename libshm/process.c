@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Child processes: start, join, end. Knows: fork, pidfds, exit codes, lineage names.
- * Does not know: what a child's death means for shared objects (recover.c, mpd).
+ * Child processes: start, join, end. Knows: fork, pidfds, exit codes.
+ * Does not know: how they are named, what a death means for shared objects (recover.c, mpd).
  *
  * A child is reaped here by its pid alone, never by a wait for any child: children that the
  * application owns are not touched.
@@ -12,6 +12,7 @@
 #include "explain.h"
 #include "object.h"
 #include "opts.h"
+#include "process_name.h"
 #include "seg.h"
 #include "self.h"
 
@@ -39,7 +40,8 @@ struct report {
 
 struct mp_process {
 	pid_t pid;
-	int pidfd;
+	int pidfd; /* as long as it is on that file: the program may close it */
+	struct own_fd_file file;
 	uint64_t starter; /* self_fork_epoch() of the process whose child it is */
 	bool has_ended;
 	bool is_swept; /* its slots are free again */
@@ -52,8 +54,6 @@ struct mp_process {
 
 static pthread_mutex_t orphans_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct mp_process *orphans; /* started without a handle */
-static atom32 started;
-static char lineage[NAME_BYTES]; /* "1:2" in the second child of the first child */
 
 /* A fork of the starter has the handle too; it can reap nothing, and may not trust the mutex. */
 static bool is_ours(const struct mp_process *process)
@@ -61,12 +61,17 @@ static bool is_ours(const struct mp_process *process)
 	return process->starter == self_fork_epoch();
 }
 
+static int pidfd_now(const struct mp_process *process)
+{
+	return own_fd_is(process->pidfd, process->file) ? process->pidfd : -1;
+}
+
 /* What the kernel tells anybody: a reaped child and one that waits for it have both ended. */
 static bool has_foreign_ended(const struct mp_process *process)
 {
-	struct pollfd end = { .fd = process->pidfd, .events = POLLIN };
+	struct pollfd end = { .fd = pidfd_now(process), .events = POLLIN };
 
-	if (process->pidfd < 0)
+	if (end.fd < 0)
 		return kill(process->pid, 0) < 0 && errno == ESRCH;
 	return poll(&end, 1, 0) == 1;
 }
@@ -97,8 +102,7 @@ static void reap(struct mp_process *process)
 
 static void free_process(struct mp_process *process)
 {
-	if (process->pidfd >= 0)
-		close(process->pidfd);
+	own_fd_close(process->pidfd, process->file);
 	pthread_mutex_destroy(&process->mutex);
 	free(process);
 }
@@ -130,17 +134,6 @@ static void adopt_orphan(struct mp_process *process)
 	pthread_mutex_unlock(&orphans_mutex);
 }
 
-static void make_name(char name[static NAME_BYTES], const struct mp_process_opts *opts)
-{
-	unsigned number = add_relaxed(&started, 1) + 1;
-
-	if (opts && opts->name)
-		snprintf(name, NAME_BYTES, "%.*s", NAME_BYTES - 1, opts->name);
-	else
-		snprintf(name, NAME_BYTES, "Process-%.*s%s%u", 40, lineage, *lineage ? ":" : "",
-			 number);
-}
-
 static void close_stdin(void)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -151,17 +144,6 @@ static void close_stdin(void)
 	}
 }
 
-/* The numbers of the name become the prefix of its children's. */
-static void inherit_lineage(const char *name)
-{
-	const char *dash = strrchr(name, '-');
-
-	snprintf(lineage, sizeof lineage, "%s", dash ? dash + 1 : name);
-	store_relaxed(&started, 0);
-	pthread_mutex_init(&orphans_mutex, NULL);
-	orphans = NULL; /* the parent's children are not ours */
-}
-
 /* In the child. Reports 0 or -errno to the parent, runs the function, never returns. */
 static _Noreturn void child(mp_segment *segment, const char *name, uint32_t parent, int report,
 			    int (*fn)(void *arg), void *arg)
@@ -170,7 +152,9 @@ static _Noreturn void child(mp_segment *segment, const char *name, uint32_t pare
 	int code;
 
 	close_stdin();
-	inherit_lineage(name);
+	process_name_inherit(name);
+	pthread_mutex_init(&orphans_mutex, NULL);
+	orphans = NULL; /* the parent's children are not ours */
 	told.error = client_join_as_child(segment, name, parent);
 	if (told.error < 0)
 		snprintf(told.sentence, sizeof told.sentence, "%s", mp_explain());
@@ -230,6 +214,7 @@ static int fork_child(mp_segment *segment, struct mp_process *process, int (*fn)
 	close(report[1]);
 	if (error == 0) {
 		process->pidfd = pidfd_of(process->pid);
+		process->file = own_fd_file(process->pidfd);
 		error = await_report(report[0], process->pidfd, ret_told);
 	}
 	object_unpin(segment->seg, &pins);
@@ -269,10 +254,8 @@ static void end_attempt(struct mp_process *process)
 {
 	if (process->pid > 0)
 		waitpid(process->pid, NULL, 0);
-	if (process->pidfd >= 0)
-		close(process->pidfd);
 	process->pid = 0;
-	process->pidfd = -1;
+	process->pidfd = own_fd_close(process->pidfd, process->file);
 }
 
 /* A child without a slot cannot sweep the dead who have them all: the parent does, and forks once
@@ -312,7 +295,7 @@ int mp_process_start(mp_segment *segment, const struct mp_process_opts *opts,
 	process->pidfd = -1;
 	process->starter = self_fork_epoch();
 	pthread_mutex_init(&process->mutex, NULL);
-	make_name(process->name, opts);
+	process_name_make(process->name, opts ? opts->name : NULL);
 	error = fork_attached(segment, process, fn, arg);
 	if (error < 0) {
 		free_process(process);
@@ -342,7 +325,7 @@ static bool has_ended(struct mp_process *process)
  * 0: look again, -ETIMEDOUT. */
 static int wait_for_end(struct mp_process *process, int64_t deadline_ns)
 {
-	struct pollfd end = { .fd = process->pidfd, .events = POLLIN };
+	struct pollfd end = { .fd = pidfd_now(process), .events = POLLIN };
 	struct timespec left, *timeout = NULL;
 	int result = 0;
 
@@ -354,7 +337,7 @@ static int wait_for_end(struct mp_process *process, int64_t deadline_ns)
 		left = (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 		timeout = &left;
 	}
-	if (process->pidfd < 0)
+	if (end.fd < 0)
 		clock_sleep_ns(LOOK_AGAIN_NS);
 	else
 		result = ppoll(&end, 1, timeout, NULL);
@@ -428,9 +411,11 @@ int mp_process_is_alive(mp_process *process)
 /* Not our child: its pid may be another's by now, its pidfd may not. */
 static int signal_foreign(const struct mp_process *process, int number)
 {
-	if (process->pidfd < 0)
+	int pidfd = pidfd_now(process);
+
+	if (pidfd < 0)
 		return refuse_foreign(process);
-	if (syscall(SYS_pidfd_send_signal, process->pidfd, number, NULL, 0) == 0 || errno == ESRCH)
+	if (syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) == 0 || errno == ESRCH)
 		return 0;
 	return explain(-errno, "process '%s' could not be signalled", process->name);
 }
@@ -473,9 +458,10 @@ int mp_process_fd(const mp_process *process)
 {
 	if (!process)
 		return opts_refuse_null(__func__, "process");
-	return process->pidfd >= 0 ? process->pidfd
-				   : explain_later(-ENOSYS, "process", process->name,
-						   "the kernel gave no pidfd; join it instead");
+	return pidfd_now(process) >= 0
+		       ? process->pidfd
+		       : explain_later(-ENOSYS, "process", process->name,
+				       "it has no pidfd, or it was closed; join it instead");
 }
 
 const char *mp_process_name(const mp_process *process)

@@ -32,6 +32,9 @@
 #define THREADS_MIN (SLOT_FIRST + 1)
 #define GRANULES_MIN 4
 #define REGION_ALIGN 4096
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 
 /* 64 KiB cost 15 to 20 us to commit, whatever is asked for costs as much for each KiB: small steps
  * keep the pauses short. The tables are used at their beginning only, hence the smaller step. */
@@ -286,12 +289,13 @@ static int allocate_private(struct seg *seg)
 
 	seg->committed = calloc(steps / 64 + 1, sizeof(*seg->committed));
 	seg->pidfds = malloc(clients * sizeof(*seg->pidfds));
+	seg->pidfd_files = calloc(clients, sizeof(*seg->pidfd_files));
 	seg->open_counts = calloc(seg->at.max_objects, sizeof(*seg->open_counts));
 	seg->open_generations = calloc(seg->at.max_objects, sizeof(*seg->open_generations));
 	seg->repair_counts = calloc(seg->at.max_objects, sizeof(*seg->repair_counts));
 	seg->pidfd_generations = calloc(clients, sizeof(*seg->pidfd_generations));
 	if (!seg->committed || !seg->open_counts || !seg->open_generations || !seg->repair_counts ||
-	    !seg->pidfds || !seg->pidfd_generations)
+	    !seg->pidfds || !seg->pidfd_files || !seg->pidfd_generations)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < clients; i++)
 		seg->pidfds[i] = -1;
@@ -316,6 +320,7 @@ static void free_private(struct seg *seg)
 {
 	free(seg->committed);
 	free(seg->pidfds);
+	free(seg->pidfd_files);
 	free(seg->open_counts);
 	free(seg->open_generations);
 	free(seg->repair_counts);
@@ -358,6 +363,7 @@ int seg_map(int fd, bool is_read_only, struct seg **ret_seg)
 		return r;
 	}
 	seg->fd = fd;
+	seg->file = own_fd_file(fd);
 	seg->roster_fd = -1;
 	seg->usable_cpus = count_usable_cpus();
 	*ret_seg = seg;
@@ -369,10 +375,9 @@ struct seg *seg_unmap(struct seg *seg)
 	if (!seg)
 		return NULL;
 	for (uint32_t i = 0; i < seg->at.max_clients; i++)
-		if (seg->pidfds[i] >= 0)
-			close(seg->pidfds[i]);
+		own_fd_close(seg->pidfds[i], seg->pidfd_files[i]);
 	munmap(seg->base, seg->size);
-	close(seg->fd);
+	own_fd_close(seg->fd, seg->file);
 	free_private(seg);
 	return NULL;
 }
@@ -387,15 +392,31 @@ static void step_bounds(const struct seg *seg, uint64_t offset, uint64_t *ret_fr
 	*ret_until = *ret_from + step < seg->size ? *ret_from + step : seg->size;
 }
 
+/* Without the descriptor: the program has closed it, but the map is still there. -ENOSPC, or
+ * -EBADF where the kernel cannot (Linux 5.14). */
+static int commit_mapped(struct seg *seg, uint64_t from, uint64_t until)
+{
+	int r;
+
+	do
+		r = madvise(seg->base + from, until - from, MADV_POPULATE_WRITE);
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return 0;
+	return errno == EINVAL ? -EBADF : -ENOSPC;
+}
+
 static int commit_step(struct seg *seg, uint64_t number, uint64_t from, uint64_t until)
 {
-	int r = commit_range(seg->fd, from, until);
+	bool has_fd = own_fd_is(seg->fd, seg->file);
+	int r = has_fd ? commit_range(seg->fd, from, until) : commit_mapped(seg, from, until);
 
 	if (r < 0)
 		return r;
 	/* Relaxed: a private memory of what this process knows; forgetting costs a system call. */
 	or_relaxed(&seg->committed[number / 64], UINT64_C(1) << number % 64);
-	store_relaxed(&seg->header->committed_bytes, committed_bytes(seg->fd)); /* a hint */
+	if (has_fd)
+		store_relaxed(&seg->header->committed_bytes, committed_bytes(seg->fd)); /* a hint */
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #define LIBSHM_SEG_H
 
 #include "layout.h"
+#include "own_fd.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -42,7 +43,8 @@ struct seg_geometry {
 struct seg {
 	uint8_t *base;
 	uint64_t size;
-	int fd;
+	int fd; /* only if own_fd_is(fd, file): the program may have closed it */
+	struct own_fd_file file;
 	struct seg_geometry at;
 	struct shm_header *header;
 	struct shm_client *clients;
@@ -64,7 +66,9 @@ struct seg {
 	uint64_t roster_byte;
 	atom64 anchor; /* self.h: the identity that stands for the whole process; 0: none yet */
 	int roster_fd;        /* borrowed from the connection; -1: none */
+	struct own_fd_file roster_file;
 	int *pidfds;          /* by client slot, -1: none; private to this process */
+	struct own_fd_file *pidfd_files;
 	uint32_t *pidfd_generations;
 	pthread_mutex_t mutex; /* private: pidfds, selves, open_counts */
 	struct self_node *selves; /* threads of this process */

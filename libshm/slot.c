@@ -304,7 +304,7 @@ static bool is_roster_byte_free(struct seg *seg, uint32_t client)
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
 	uint64_t byte = load_relaxed(&seg->clients[client].roster_byte);
 
-	if (seg->roster_fd < 0 || byte >= INT64_MAX)
+	if (byte >= INT64_MAX || !own_fd_is(seg->roster_fd, seg->roster_file))
 		return false;
 	lock.l_start = (off_t)byte;
 	return fcntl(seg->roster_fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
@@ -344,11 +344,12 @@ static int cached_pidfd(struct seg *seg, uint32_t client, uint32_t generation, b
 	if (client_word_generation(word) != generation || client_word_state(word) == SLOT_FREE ||
 	    !is_of_our_namespace(seg, client, word))
 		return -1;
-	if (*fd >= 0 && seg->pidfd_generations[client] == generation)
+	if (seg->pidfd_generations[client] == generation &&
+	    own_fd_is(*fd, seg->pidfd_files[client]))
 		return *fd;
-	if (*fd >= 0)
-		close(*fd);
+	own_fd_close(*fd, seg->pidfd_files[client]);
 	*fd = open_pidfd(seg, client, word, ret_is_gone);
+	seg->pidfd_files[client] = own_fd_file(*fd);
 	seg->pidfd_generations[client] = generation;
 	return *fd;
 }
@@ -366,17 +367,38 @@ int slot_pidfd(struct seg *seg, uint32_t client, uint32_t generation, bool *ret_
 	return fd;
 }
 
+static bool is_readable(int fd)
+{
+	struct pollfd ask = { .fd = fd, .events = POLLIN };
+
+	return poll(&ask, 1, 0) == 1 && (ask.revents & POLLIN);
+}
+
+/* Before Linux 6.9 all pidfds look alike, and like other files without a name: one that says that
+ * the process has ended may be the program's own file, opened where ours was closed. Ask anew. */
+static bool is_end_confirmed(struct seg *seg, uint32_t client, uint32_t generation)
+{
+	bool is_gone;
+	int fd = seg->pidfds[client];
+
+	if (own_fd_has_identity(fd))
+		return true;
+	seg->pidfds[client] = -1; /* not closed: it may not be ours */
+	fd = cached_pidfd(seg, client, generation, &is_gone);
+	return fd < 0 ? is_gone : is_readable(fd);
+}
+
 /* Is the process of that slot's pid gone? Under the mutex, so that the descriptor is not closed and
  * its number used again between the look-up and the poll. */
 static bool is_process_gone(struct seg *seg, uint32_t client, uint32_t generation)
 {
-	struct pollfd ask = { .events = POLLIN };
 	bool is_gone;
+	int fd;
 
 	pthread_mutex_lock(&seg->mutex);
-	ask.fd = cached_pidfd(seg, client, generation, &is_gone);
-	if (ask.fd >= 0)
-		is_gone = poll(&ask, 1, 0) == 1 && (ask.revents & POLLIN);
+	fd = cached_pidfd(seg, client, generation, &is_gone);
+	if (fd >= 0)
+		is_gone = is_readable(fd) && is_end_confirmed(seg, client, generation);
 	pthread_mutex_unlock(&seg->mutex);
 	return is_gone;
 }

@@ -188,6 +188,7 @@ static int map(struct segment *segment)
 	}
 	seg->hooks = &hooks;
 	seg->roster_fd = keepers->roster();
+	seg->roster_file = own_fd_file(seg->roster_fd);
 	segment->seg = seg;
 	recover_become_mpd(seg);
 	write_marks(segment);
