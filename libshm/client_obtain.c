@@ -8,6 +8,7 @@
 #include "bits.h"
 #include "explain.h"
 #include "opts.h"
+#include "segment_opts.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -44,7 +45,8 @@ int client_explain_open(int error, const char *name)
 	case -EPROTO:
 		return explain(error, "segment '%s' has another size or limits", name);
 	case -EPERM:
-		return explain(error, "segment '%s' belongs to another user", name);
+		return explain(error, "segment '%s' belongs to another user; its owner and root "
+				      "may do that", name);
 	case -ECONNREFUSED:
 	case -ETIMEDOUT:
 		return error; /* explained where it was seen: it names the endpoint */
@@ -58,6 +60,15 @@ int client_explain_open(int error, const char *name)
 	}
 }
 
+static void note_mode(struct opts_difference *difference, uint32_t there, uint32_t wanted)
+{
+	char there_text[16], wanted_text[16];
+
+	snprintf(there_text, sizeof there_text, "%04o", there);
+	snprintf(wanted_text, sizeof wanted_text, "%04o", wanted);
+	opts_note_word(difference, "mode", there_text, wanted ? wanted_text : NULL);
+}
+
 static int explain_shape(const char *name, const struct proto_open *wanted,
 			 const struct proto_opened *there)
 {
@@ -69,8 +80,38 @@ static int explain_shape(const char *name, const struct proto_open *wanted,
 			 align_up(wanted->size_bytes, GRANULE_BYTES));
 	opts_note_number(&difference, "max_clients", there->max_clients, wanted->max_clients);
 	opts_note_number(&difference, "max_sleepers", there->max_threads, wanted->max_threads);
+	note_mode(&difference, there->mode, wanted->mode);
+	if (wanted->gid > 0 && !difference.text[0])
+		return explain(-EPROTO, "segment '%s' has another group than %d; 0 takes what is "
+					"there", name, wanted->gid);
 	return explain(-EPROTO, "segment '%s' is another than was asked for:%s; 0 takes what is "
 				"there", name, difference.text);
+}
+
+/* What mpd said beside the error, put into words. */
+static int explain_refusal(int error, const char *name, const struct proto_opened *body)
+{
+	struct proto_refused why;
+
+	memcpy(&why, body, sizeof why);
+	switch (why.reason) {
+	case REASON_MODE:
+		return explain(error,
+			       "segment '%s' belongs to user %u, its mode is %04o and its group "
+			       "%u: that lets you look (libshm/observe.h) and not attach; ask for "
+			       "rw", name, why.uid, why.mode, why.gid);
+	case REASON_HIDDEN:
+		return explain(error, "user %u has no segment '%s' that this process may use",
+			       why.uid, name);
+	case REASON_GROUP:
+		return explain(error, "segment '%s': opts.gid is %u, and this process is not in "
+				      "that group", name, why.gid);
+	case REASON_SEVERAL:
+		return explain(error, "segment '%s' is offered by user %u and by user %u; "
+				      "opts.owner says which", name, why.uid, why.other_uid);
+	default:
+		return client_explain_open(error, name);
+	}
 }
 
 int client_obtain(struct mp_segment *segment, const char *name, const struct mp_segment_opts *opts,
@@ -84,8 +125,10 @@ int client_obtain(struct mp_segment *segment, const char *name, const struct mp_
 				      .flags = opts->flags };
 	struct wire_fds fds = { 0 };
 	struct proto_opened opened = { 0 };
-	int result;
+	int result = segment_find_owner(name, opts->owner, &request.owner);
 
+	if (result < 0)
+		return result;
 	snprintf(request.name, sizeof request.name, "%s", name);
 	result = connection_ask(&segment->endpoint->connection, PROTO_OPEN, &request,
 				sizeof request, &opened, sizeof opened, &fds);
@@ -95,7 +138,7 @@ int client_obtain(struct mp_segment *segment, const char *name, const struct mp_
 		wire_close_fds(&fds);
 		if (result == -EPROTO && !segment->endpoint->connection.is_strange)
 			return explain_shape(name, &request, &opened);
-		return result == -EPROTO ? result : client_explain_open(result, name);
+		return result == -EPROTO ? result : explain_refusal(result, name, &opened);
 	}
 	segment->number = opened.segment;
 	result = opened.must_format ? format(segment, &opened, fds.fd[0], name) : 0;

@@ -9,6 +9,7 @@
 #include "connection_explain.h"
 #include "explain.h"
 #include "spawn.h"
+#include "trust.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@
 #define ROSTER_ATTEMPTS_MAX 4096
 /* Who hangs up at a greeting may have been killed just then; who always does is no mpd of ours. */
 #define HANG_UPS_MAX 9
+#define ROSTER_BYTE_NONE UINT64_MAX /* no lock can be there */
 
 /* Numbers that the program closed behind our back are forgotten, not closed: they may be its own
  * files by now. */
@@ -74,12 +76,13 @@ static int dial(const char *path, int socket_flags)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
 		result = as_timeout(-errno);
+	else if (!trust_is_mpd(fd, path))
+		result = -EPERM;
+	if (result < 0)
 		close(fd);
-		return result;
-	}
-	return fd;
+	return result < 0 ? result : fd;
 }
 
 static int send_request(struct connection *connection, enum proto_type type, const void *request,
@@ -135,7 +138,7 @@ static int receive_answer(struct connection *connection, void *answer, size_t by
 {
 	uint8_t packet[PROTO_MESSAGE_MAX];
 	struct wire_fds fds = { 0 };
-	struct proto_head head;
+	struct proto_head head = { 0 };
 	int got = wire_receive(connection->socket, packet, sizeof packet, &fds);
 
 	if (got == -EAGAIN)
@@ -145,11 +148,9 @@ static int receive_answer(struct connection *connection, void *answer, size_t by
 	if (!is_in_step(connection, packet, (size_t)got, bytes, &head)) {
 		connection_hang_up(connection); /* the next request begins anew */
 		head.status = -EPROTO;
+	} else if (answer && (size_t)got >= sizeof head + bytes) {
+		memcpy(answer, packet + sizeof head, bytes); /* a refusal tells why */
 	}
-	/* A refusal of a shape or a version tells what is there. */
-	if (answer && (head.status >= 0 || head.status == -EPROTO) &&
-	    (size_t)got >= sizeof head + bytes)
-		memcpy(answer, packet + sizeof head, bytes);
 	connection->answered = head;
 	if (head.status >= 0 && ret_fds)
 		*ret_fds = fds;
@@ -161,7 +162,7 @@ static int receive_answer(struct connection *connection, void *answer, size_t by
 /* Any byte that nobody else holds will do: the offset need not exist in the file. */
 static int lock_roster_byte(struct connection *connection)
 {
-	uint64_t byte = connection->roster_byte;
+	uint64_t byte = connection->roster_byte == ROSTER_BYTE_NONE ? 0 : connection->roster_byte;
 
 	for (uint64_t attempt = 0; attempt < ROSTER_ATTEMPTS_MAX; attempt++) {
 		struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
@@ -177,7 +178,9 @@ static int lock_roster_byte(struct connection *connection)
 			return -errno;
 		byte = 0; /* a process of another pid namespace has the same number */
 	}
-	return -ENOSPC;
+	/* Somebody, who may be another user, keeps them all. It is but one of several proofs. */
+	connection->roster_byte = ROSTER_BYTE_NONE;
+	return 0;
 }
 
 void connection_hang_up(struct connection *connection)
@@ -318,6 +321,9 @@ static int connect_anywhere(struct connection *connection, const char *endpoint,
 	snprintf(ret_path, 108, "%s", endpoint ? endpoint : "");
 	for (unsigned i = 0; wire_endpoint(endpoint, i, ret_path); i++) {
 		result = connect_to(connection, ret_path);
+		/* A system's mpd that this user may not reach is none for him. */
+		if (result == -EACCES && i > 0)
+			result = -ECONNREFUSED;
 		if (result == 0 || !is_nobody_there(result))
 			return result;
 	}
@@ -341,6 +347,8 @@ static int explain_failure(const struct connection *connection, int error, const
 		return connection_explain_silence(connection, path, ANSWER_PATIENCE_S);
 	if (connection->is_strange)
 		return error; /* explained where it was met */
+	if (error == -EPERM)
+		return trust_explain(path);
 	return is_nobody_there(error) ? connection_explain_nobody(error, path, advice)
 				      : connection_explain_other(error, path);
 }

@@ -51,7 +51,7 @@ int connection_post(struct connection *connection, enum proto_type type, const v
 /* One request and its answer. Connects again, once, when mpd was restarted in between.
  * `answer` may be NULL. The answer's status, or -errno; -ETIMEDOUT and -ECONNREFUSED are explained,
  * and -EPROTO if connection->is_strange.
- * On -EPROTO the answer is filled if it came in full. */
+ * A refusal fills the answer too if it came in full. */
 int connection_ask(struct connection *connection, enum proto_type type, const void *request,
 		   size_t request_bytes, void *answer, size_t answer_bytes,
 		   struct wire_fds *ret_fds);

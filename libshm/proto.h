@@ -5,7 +5,7 @@
  * Knows: bytes on the wire. Does not know: sockets (wire.h), what mpd does with them.
  *
  * A client that sends anything else is dropped. Sizes are exact; reserved bytes are zero. A failed
- * request is answered in full size too, with its body zero and no descriptor.
+ * request is answered in full size too: its body is zero or says why, no descriptor comes.
  *
  * Versions. The head, the number of HELLO and the fields that hello and welcome begin with stay as
  * they are in every version; a later one appends to the two. mpd reads a HELLO of any version, at
@@ -42,7 +42,7 @@ struct proto_head {
 	MESSAGE(4, ATTACHED, proto_attached, proto_empty, "watch me as this client slot")          \
 	MESSAGE(5, DETACHED, proto_attached, proto_empty, "that slot is no longer mine")           \
 	MESSAGE(6, UNLINK, proto_open, proto_empty, "remove a name")                               \
-	MESSAGE(7, LIST, proto_empty, proto_list, "all segments of mine")                          \
+	MESSAGE(7, LIST, proto_empty, proto_list, "all segments I may see")                        \
 	MESSAGE(8, OBSERVE, proto_segment, proto_opened, "read-only descriptor of a segment")
 
 enum proto_type {
@@ -79,7 +79,7 @@ struct proto_open {
 	uint32_t mode;
 	int32_t gid;
 	uint32_t flags; /* enum mp_open_flags */
-	uint32_t reserved;
+	uint32_t owner; /* whose: uid + 1; 0: one's own, or one that is shared (mpd/access.c) */
 };
 
 /* OPEN: descriptor to map. If must_format is 1 this client formats it with that plan and says
@@ -93,8 +93,28 @@ struct proto_opened {
 	uint32_t max_clients;
 	uint32_t max_threads;
 	uint32_t must_format;
-	uint32_t reserved;
+	uint32_t mode;
 };
+
+/* In place of proto_opened when an OPEN was refused with -EPERM, -EINVAL or -EDQUOT. */
+enum proto_reason {
+	REASON_NONE,
+	REASON_MODE,    /* uid's segment: its gid and mode let you look and not attach */
+	REASON_HIDDEN,  /* uid has nothing of that name for you */
+	REASON_GROUP,   /* you are not in the group gid */
+	REASON_SEVERAL, /* uid and other_uid offer one of that name */
+};
+
+struct proto_refused {
+	uint32_t reason; /* enum proto_reason */
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t mode;
+	uint32_t other_uid;
+	uint32_t reserved0;
+	uint64_t reserved[2];
+};
+static_assert(sizeof(struct proto_refused) == sizeof(struct proto_opened), "one for the other");
 
 struct proto_segment {
 	uint64_t segment;

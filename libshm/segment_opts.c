@@ -14,11 +14,14 @@
 #include "slotword.h"
 
 #include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FLAGS_KNOWN (MP_EXISTING | MP_EXCLUSIVE | MP_KEEP | MP_INTERRUPTIBLE | MP_NO_SPAWN)
 #define FLAGS_NAMES "MP_EXISTING MP_EXCLUSIVE MP_KEEP MP_INTERRUPTIBLE MP_NO_SPAWN"
 #define MODE_BITS 0777u
+#define PASSWD_BYTES 4096
 
 int segment_check_name(const char *name)
 {
@@ -66,9 +69,45 @@ static int check_rights(const char *name, const struct mp_segment_opts *opts)
 	return 0;
 }
 
+static bool is_number(const char *owner, uint32_t *ret_uid)
+{
+	char *end;
+	unsigned long long number = strtoull(owner, &end, 10);
+
+	if (owner[0] < '0' || owner[0] > '9' || *end || number >= UINT32_MAX)
+		return false;
+	*ret_uid = (uint32_t)number;
+	return true;
+}
+
+int segment_find_owner(const char *name, const char *owner, uint32_t *ret_owner)
+{
+	struct passwd entry, *known = NULL;
+	char text[PASSWD_BYTES];
+	uint32_t uid;
+	int error;
+
+	if (!owner) {
+		*ret_owner = 0;
+		return 0;
+	}
+	if (is_number(owner, &uid)) {
+		*ret_owner = uid + 1;
+		return 0;
+	}
+	error = getpwnam_r(owner, &entry, text, sizeof text, &known);
+	if (!known)
+		return explain(error ? -error : -EINVAL,
+			       "segment '%s': opts.owner is '%s', there is no user of that name",
+			       name, owner);
+	*ret_owner = known->pw_uid + 1;
+	return 0;
+}
+
 int segment_check_opts(const char *name, const struct mp_segment_opts *opts)
 {
 	struct opts_of what = { "segment", name };
+	uint32_t owner;
 	int error;
 
 	if (opts->flags & MP_READ_ONLY)
@@ -86,5 +125,10 @@ int segment_check_opts(const char *name, const struct mp_segment_opts *opts)
 		error = check_size(name, opts);
 	if (error == 0)
 		error = opts_check_text(what, "client_name", opts->client_name);
+	if (error == 0 && opts->owner && !opts->owner[0])
+		error = explain(-EINVAL, "segment '%s': opts.owner is empty; NULL for no owner",
+				name);
+	if (error == 0)
+		error = segment_find_owner(name, opts->owner, &owner);
 	return error < 0 ? error : check_rights(name, opts);
 }

@@ -11,4 +11,7 @@
 int segment_check_name(const char *name);
 int segment_check_opts(const char *name, const struct mp_segment_opts *opts);
 
+/* opts.owner as the protocol has it: uid + 1, or 0 for NULL. */
+int segment_find_owner(const char *name, const char *owner, uint32_t *ret_owner);
+
 #endif

@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #define PATH_BYTES sizeof(((struct sockaddr_un *)0)->sun_path)
-#define SYSTEM_ENDPOINT "/run/libshm/mpd.sock"
 
 static_assert(PATH_BYTES == 108, "wire.h says so");
 
@@ -197,7 +196,7 @@ bool wire_endpoint(const char *given, unsigned index, char ret_path[static 108])
 	}
 	if (index != 0)
 		return false;
-	memcpy(ret_path, SYSTEM_ENDPOINT, sizeof(SYSTEM_ENDPOINT));
+	memcpy(ret_path, WIRE_SYSTEM_ENDPOINT, sizeof(WIRE_SYSTEM_ENDPOINT));
 	return true;
 }
 

@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <sys/un.h>
 
+#define WIRE_SYSTEM_FOLDER "/run/libshm"
+#define WIRE_SYSTEM_ENDPOINT WIRE_SYSTEM_FOLDER "/mpd.sock"
+
 struct wire_fds {
 	unsigned count;
 	int fd[PROTO_FDS_MAX];

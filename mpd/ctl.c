@@ -276,7 +276,8 @@ static void begin(int fd)
 		close(fd);
 		return;
 	}
-	*conn = (struct conn){ .fd = fd, .pid = (uint32_t)peer.pid, .uid = peer.uid };
+	*conn = (struct conn){ .fd = fd, .pid = (uint32_t)peer.pid, .uid = peer.uid,
+				.gid = peer.gid };
 	latest_accept_ns = clock_now_ns();
 	conn->source = loop_add(fd, POLLIN, readable, conn);
 	if (!conn->source)

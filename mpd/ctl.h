@@ -21,6 +21,7 @@ struct conn {
 	loop_id source;
 	uint32_t pid; /* SO_PEERCRED's */
 	uint32_t uid;
+	uint32_t gid;
 	bool is_greeted;
 	bool is_observer;
 	struct process *process; /* reaper.h; NULL until something is attached */

@@ -12,7 +12,6 @@
 #include <stdbool.h>
 
 #define ENDPOINT_BYTES 108
-#define SYSTEM_ENDPOINT "/run/libshm/mpd.sock"
 
 /* The path mpd serves: the argument, $MP_ENDPOINT, the user's own; absolute. 0 or -errno. */
 int endpoint_choose(const char *given, char ret_path[static ENDPOINT_BYTES]);

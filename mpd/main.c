@@ -15,9 +15,11 @@
 #include "settings.h"
 #include "store.h"
 #include "supervise.h"
+#include "system.h"
 #include "version.h"
 
 #include "libshm/cc.h"
+#include "libshm/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -110,10 +112,16 @@ static int go_to_background(const struct settings *settings, const char *endpoin
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+static bool is_system(const struct settings *settings, const char *endpoint)
+{
+	return settings->system.number || strcmp(endpoint, WIRE_SYSTEM_ENDPOINT) == 0;
+}
+
 static int start(const struct settings *settings, const char *endpoint)
 {
 	struct serve_plan plan = { .endpoint = endpoint,
 				   .is_kept = settings->keep.number,
+				   .is_system = is_system(settings, endpoint),
 				   .grace_ns = settings->grace.number * 1000000 };
 
 	harden();
@@ -165,8 +173,8 @@ static int read_config(struct settings *settings)
 	if (path && strcmp(path, "none") == 0)
 		return 0;
 	if (!path)
-		return read_default(&config, endpoint && strcmp(endpoint, SYSTEM_ENDPOINT) == 0,
-				    settings);
+		return read_default(&config, endpoint ? is_system(settings, endpoint)
+						      : settings->system.number, settings);
 	return config_read(&config, path, settings) == 0 ? 0 : complain(config.error);
 }
 
@@ -174,6 +182,8 @@ static const char *wanted_endpoint(const struct settings *settings, bool is_of_l
 {
 	const char *environment = getenv("MP_ENDPOINT");
 
+	if (settings->system.number)
+		return settings->endpoint.text ? settings->endpoint.text : WIRE_SYSTEM_ENDPOINT;
 	return !is_of_line && environment && environment[0] ? NULL : settings->endpoint.text;
 }
 
@@ -185,6 +195,18 @@ static void keep_container(struct settings *settings)
 
 	if (getpid() == 1 && settings_take(settings, keep, "yes", reason) < 0)
 		abort();
+}
+
+/* Be who is to serve everybody, in a directory that says so. */
+static int prepare_system(const struct settings *settings, const char *endpoint)
+{
+	const char *user = settings->user.text;
+
+	if (!is_system(settings, endpoint))
+		return user ? complain("--user is for --system") : 0;
+	if (system_make_folder(endpoint, user) < 0)
+		return -EPERM;
+	return user ? system_become(user) : 0;
 }
 
 static int run(struct settings *settings)
@@ -202,7 +224,7 @@ static int run(struct settings *settings)
 		fprintf(stderr, "mpd: no place for the socket: %s\n", strerror(-error));
 		return 1;
 	}
-	return start(settings, endpoint);
+	return prepare_system(settings, endpoint) < 0 ? 1 : start(settings, endpoint);
 }
 
 int main(int count, char **arguments)

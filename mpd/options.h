@@ -15,6 +15,9 @@ OPTION(foreground, "foreground", NULL, NULL, LINE, FLAG,
        "stay attached to the terminal and log to stderr")
 OPTION(supervise, "supervise", NULL, NULL, LINE, FLAG,
        "keep the descriptors in a parent, restart if killed")
+OPTION(system, "system", NULL, NULL, BOTH, FLAG,
+       "serve every user, at /run/libshm/mpd.sock or --endpoint")
+OPTION(user, "user", "NAME", NULL, BOTH, TEXT, "with --system: become that user first")
 OPTION(keep, "keep", NULL, NULL, BOTH, FLAG, "stay when nobody uses it")
 OPTION(grace, "grace", "MS", "1000", BOTH, NUMBER(0, 86400000), "leave when unused for that long")
 OPTION(log, "log", "LEVEL", "info", BOTH, LEVEL, "error, warning, info or debug")

@@ -187,7 +187,7 @@ static void process_ended(void *arg, unsigned events)
 	bury_all(process);
 }
 
-static bool is_byte_free(const struct watch *watch)
+static bool is_byte_free(const struct process *process, const struct watch *watch)
 {
 	uint64_t byte = load_relaxed(&watch->segment->seg->clients[watch->client].roster_byte);
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
@@ -195,7 +195,10 @@ static bool is_byte_free(const struct watch *watch)
 	if (byte >= INT64_MAX)
 		return true; /* no lock can be there */
 	lock.l_start = (off_t)byte;
-	return fcntl(roster_fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+	/* Locked by another process, it is no sign of this one's life: any client may lock any. */
+	return fcntl(roster_fd, F_GETLK, &lock) == 0 &&
+	       (lock.l_type == F_UNLCK || (process->pid && lock.l_pid > 0 &&
+					   (uint32_t)lock.l_pid != process->pid));
 }
 
 static bool is_slot_used(const struct watch *watch)
@@ -214,7 +217,7 @@ static bool is_lost(const struct process *process, const struct watch *watch)
 	if (process->pidfd < 0 &&
 	    slot_is_dead(watch->segment->seg, watch->client, watch->generation))
 		return true;
-	if (!is_byte_free(watch))
+	if (!is_byte_free(process, watch))
 		return false;
 	/* Where the maps cannot be read and a pidfd is silent, the process gets the benefit. */
 	return process->pidfd >= 0 ? proc_has_mapped(process->pid, watch->segment->fd) == 0

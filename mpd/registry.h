@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 #define REGISTRY_RECORDS 1024
+#define REGISTRY_MODE_DEFAULT 0600u
 
 enum registry_state {
 	REGISTRY_FREE = 0,

@@ -9,6 +9,7 @@
  */
 #include "requests.h"
 
+#include "access.h"
 #include "loop.h"
 #include "reaper.h"
 #include "log.h"
@@ -27,6 +28,7 @@
 #define OPEN_FLAGS_KNOWN                                                                           \
 	(MP_EXISTING | MP_EXCLUSIVE | MP_KEEP | MP_INTERRUPTIBLE | MP_NO_SPAWN | MP_READ_ONLY)
 #define HELLO_IS_OBSERVER 1u
+#define MODE_BITS 0777u
 
 /* A connection that has opened a segment and not said ATTACHED yet. */
 struct hold {
@@ -120,7 +122,31 @@ static void fill_opened(const struct segment *segment, bool must_format,
 					 .size_bytes = record->size_bytes,
 					 .max_clients = record->max_clients,
 					 .max_threads = record->max_threads,
-					 .must_format = must_format };
+					 .must_format = must_format,
+					 .mode = record->mode };
+}
+
+static struct caller caller_of(const struct conn *conn)
+{
+	return (struct caller){ .socket = conn->fd,
+				.uid = ctl_is_system() ? conn->uid : geteuid(),
+				.gid = conn->gid,
+				.is_root = conn->uid == 0 };
+}
+
+/* What a connection may not see is not there. */
+static struct segment *visible_segment(const struct conn *conn, uint64_t number)
+{
+	struct segment *segment = segment_by_number(number);
+	struct caller caller = caller_of(conn);
+
+	return segment && access_of(&caller, segment->record) != ACCESS_NONE ? segment : NULL;
+}
+
+static int refuse(struct reply *reply, int error, const struct proto_refused *why)
+{
+	memcpy(reply->body, why, sizeof(*why));
+	return error;
 }
 
 static int hand_out(struct segment *segment, struct reply *reply)
@@ -138,20 +164,38 @@ static int appoint(struct conn *conn, struct segment *segment, struct reply *rep
 	return 0;
 }
 
-static int open_new(struct conn *conn, const struct proto_open *open, struct reply *reply)
+/* What was left open about its rights is decided here, and what may not be is refused. */
+static int settle_rights(const struct caller *caller, struct proto_open *open, struct reply *reply)
+{
+	if (open->mode & ~MODE_BITS)
+		return -EINVAL;
+	if (!open->mode)
+		open->mode = REGISTRY_MODE_DEFAULT;
+	if (open->gid <= 0)
+		open->gid = (int32_t)caller->gid;
+	if (access_may_give(caller, (uint32_t)open->gid))
+		return 0;
+	return refuse(reply, -EPERM, &(struct proto_refused){ .reason = REASON_GROUP,
+							      .gid = (uint32_t)open->gid });
+}
+
+static int open_new(struct conn *conn, const struct caller *caller, struct proto_open *open,
+		    struct reply *reply)
 {
 	struct segment *segment;
 	int error;
 
 	if (open->flags & MP_EXISTING)
 		return -ENOENT;
-	error = segment_create(open, conn->uid, &segment);
+	error = settle_rights(caller, open, reply);
 	if (error == 0)
-		error = take_hold(conn, segment);
+		error = segment_create(open, caller->uid, &segment);
+	if (error < 0)
+		return error;
+	error = take_hold(conn, segment);
 	if (error == 0)
 		return appoint(conn, segment, reply);
-	if (error == -EDQUOT && segment_find(open->name))
-		segment_check_end(segment_find(open->name));
+	segment_check_end(segment);
 	return error;
 }
 
@@ -184,16 +228,24 @@ static bool is_of_shape(const struct registry_record *record, const struct proto
 
 	return (bytes == 0 || bytes == record->size_bytes) &&
 	       (open->max_clients == 0 || open->max_clients == record->max_clients) &&
-	       (open->max_threads == 0 || open->max_threads == record->max_threads);
+	       (open->max_threads == 0 || open->max_threads == record->max_threads) &&
+	       (open->mode == 0 || open->mode == record->mode) &&
+	       (open->gid <= 0 || open->gid == record->gid);
 }
 
-static int open_old(struct conn *conn, struct segment *segment, const struct proto_open *open,
-		    struct reply *reply)
+static int open_old(struct conn *conn, const struct caller *caller, struct segment *segment,
+		    const struct proto_open *open, struct reply *reply)
 {
+	const struct registry_record *record = segment->record;
 	int error;
 
 	if (open->flags & MP_EXCLUSIVE)
 		return -EEXIST;
+	if (access_of(caller, record) < ACCESS_ATTACH)
+		return refuse(reply, -EPERM,
+			      &(struct proto_refused){ .reason = REASON_MODE, .uid = record->uid,
+						       .gid = (uint32_t)record->gid,
+						       .mode = record->mode });
 	if (!is_of_shape(segment->record, open)) {
 		fill_opened(segment, false, reply->body); /* for the sentence */
 		return -EPROTO;
@@ -203,8 +255,8 @@ static int open_old(struct conn *conn, struct segment *segment, const struct pro
 	error = take_hold(conn, segment);
 	if (error < 0)
 		return error;
-	if (open->flags & MP_KEEP)
-		segment_keep(segment);
+	if (open->flags & MP_KEEP && access_may_remove(caller, record))
+		segment_keep(segment); /* who pays for it decides how long */
 	if (segment_is_ready(segment))
 		return hand_out(segment, reply);
 	wait_in_line(conn, segment, open->flags);
@@ -213,16 +265,21 @@ static int open_old(struct conn *conn, struct segment *segment, const struct pro
 
 static int handle_OPEN(struct conn *conn, const void *request, struct reply *reply)
 {
-	const struct proto_open *open = request;
-	struct segment *segment;
+	struct proto_open open = *(const struct proto_open *)request;
+	struct caller caller = caller_of(conn);
+	struct proto_refused why = { 0 };
+	struct segment *segment = NULL;
+	int error;
 
 	if (conn->is_observer)
 		return -EPERM;
-	if (!registry_is_name(open->name) || (open->flags & ~(uint32_t)OPEN_FLAGS_KNOWN) ||
-	    open->reserved)
+	if (!registry_is_name(open.name) || (open.flags & ~(uint32_t)OPEN_FLAGS_KNOWN))
 		return -EINVAL;
-	segment = segment_find(open->name);
-	return segment ? open_old(conn, segment, open, reply) : open_new(conn, open, reply);
+	error = access_find(&caller, &open, &segment, &why);
+	if (error < 0)
+		return refuse(reply, error, &why);
+	return segment ? open_old(conn, &caller, segment, &open, reply)
+		       : open_new(conn, &caller, &open, reply);
 }
 
 static void answer_waiter(struct conn *conn, int status, struct segment *segment, bool must_format)
@@ -265,7 +322,7 @@ static void pass_on(struct segment *segment)
 static int handle_FORMATTED(struct conn *conn, const void *request, struct reply *reply)
 {
 	const struct proto_segment *formatted = request;
-	struct segment *segment = segment_by_number(formatted->segment);
+	struct segment *segment = visible_segment(conn, formatted->segment);
 	int error;
 
 	if (!segment)
@@ -290,50 +347,58 @@ static int handle_ATTACHED(struct conn *conn, const void *request, struct reply 
 {
 	const struct proto_attached *attached = request;
 	struct segment *segment = segment_by_number(attached->segment);
+	bool is_visible;
 	int error;
 
 	if (!segment)
 		return -ESTALE;
+	is_visible = visible_segment(conn, attached->segment) != NULL;
 	if (conn->is_observer || !segment_is_ready(segment))
-		return -EPERM;
+		return is_visible ? -EPERM : -ESTALE;
 	if (!segment->seg)
 		return 0; /* left as it is: the connection's hold is all we have */
+	/* The slot's word is the proof: a child that has given up its user's rights since it was
+	 * forked is still one of the segment's clients. */
 	error = reaper_watch(&conn->process, conn->fd, conn->pid, segment, attached->client,
 			     attached->generation);
 	if (error == 0)
 		drop_hold(conn, segment);
-	return error;
+	return error < 0 && !is_visible ? -ESTALE : error;
 }
 
 static int handle_DETACHED(struct conn *conn, const void *request, struct reply *reply)
 {
 	const struct proto_attached *attached = request;
 	struct segment *segment = segment_by_number(attached->segment);
+	bool is_visible = visible_segment(conn, attached->segment) != NULL;
+	int error;
 
 	if (!segment)
 		return -ESTALE;
 	if (conn->is_observer)
-		return -EPERM;
+		return is_visible ? -EPERM : -ESTALE;
 	/* What it was the last to hold may go now. */
 	if (segment->seg)
 		object_free_unheld(segment->seg);
-	return reaper_unwatch(conn->process, segment, attached->client, attached->generation);
+	error = reaper_unwatch(conn->process, segment, attached->client, attached->generation);
+	return error < 0 && !is_visible ? -ESTALE : error;
 }
 
 static int handle_UNLINK(struct conn *conn, const void *request, struct reply *reply)
 {
 	const struct proto_open *open = request;
+	struct caller caller = caller_of(conn);
 	struct segment *segment;
+	int error;
 
 	if (!registry_is_name(open->name))
 		return -EINVAL;
 	if (conn->is_observer)
 		return -EPERM;
-	segment = segment_find(open->name);
-	if (!segment || !segment_is_ready(segment))
-		return -ENOENT;
-	segment_unlink(segment);
-	return 0;
+	error = access_find_to_remove(&caller, open, &segment);
+	if (error == 0)
+		segment_unlink(segment);
+	return error;
 }
 
 static void fill_listed(const struct segment *segment, struct proto_listed *row)
@@ -353,12 +418,14 @@ static void fill_listed(const struct segment *segment, struct proto_listed *row)
 static int handle_LIST(struct conn *conn, const void *request, struct reply *reply)
 {
 	struct proto_list *list = reply->body;
+	struct caller caller = caller_of(conn);
 	unsigned room = (PROTO_MESSAGE_MAX - 64) / sizeof(struct proto_listed);
 
 	for (unsigned i = 0; i < REGISTRY_RECORDS && list->count < room; i++) {
 		struct segment *segment = segment_at(i);
 
-		if (segment && segment_is_ready(segment))
+		if (segment && segment_is_ready(segment) &&
+		    access_of(&caller, segment->record) != ACCESS_NONE)
 			fill_listed(segment, &list->rows[list->count++]);
 	}
 	reply->bytes += list->count * sizeof(struct proto_listed);
@@ -368,7 +435,7 @@ static int handle_LIST(struct conn *conn, const void *request, struct reply *rep
 static int handle_OBSERVE(struct conn *conn, const void *request, struct reply *reply)
 {
 	const struct proto_segment *observe = request;
-	struct segment *segment = segment_by_number(observe->segment);
+	struct segment *segment = visible_segment(conn, observe->segment);
 
 	if (!segment)
 		return -ESTALE;

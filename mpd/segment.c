@@ -62,13 +62,17 @@ bool segment_is_ready(const struct segment *segment)
 	return state_of(segment) != REGISTRY_NEW;
 }
 
-struct segment *segment_find(const char *name)
+bool segment_is_named(const struct segment *segment, const char *name)
+{
+	return state_of(segment) != REGISTRY_NAMELESS && strcmp(segment->record->name, name) == 0;
+}
+
+struct segment *segment_find(uint32_t uid, const char *name)
 {
 	for (unsigned i = 0; i < REGISTRY_RECORDS; i++) {
 		struct segment *segment = segment_at(i);
 
-		if (segment && state_of(segment) != REGISTRY_NAMELESS &&
-		    strcmp(segment->record->name, name) == 0)
+		if (segment && segment->record->uid == uid && segment_is_named(segment, name))
 			return segment;
 	}
 	return NULL;
@@ -398,7 +402,7 @@ static int read_lost(int fd, struct proto_open *ret_open, uint64_t *ret_generati
 	*ret_open = (struct proto_open){ .size_bytes = at.size_bytes,
 					 .max_clients = at.max_clients,
 					 .max_threads = at.max_threads,
-					 .mode = 0600,
+					 .mode = REGISTRY_MODE_DEFAULT,
 					 .gid = -1 };
 	memcpy(ret_open->name, header.name, sizeof(ret_open->name));
 	*ret_generation = header.generation;
@@ -409,7 +413,7 @@ static int read_lost(int fd, struct proto_open *ret_open, uint64_t *ret_generati
 /* Two of one name: one of them had lost it. */
 static void enter_lost(struct segment *segment, struct registry_record *record, uint32_t marks)
 {
-	bool has_name = !(marks & MARK_NAMELESS) && !segment_find(record->name);
+	bool has_name = !(marks & MARK_NAMELESS) && !segment_find(record->uid, record->name);
 	char name[STORE_NAME_BYTES];
 
 	store_relaxed(&record->is_kept, has_name && (marks & MARK_KEPT));

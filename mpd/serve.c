@@ -16,7 +16,10 @@
 #include "rescue.h"
 #include "segment.h"
 #include "store.h"
+#include "system.h"
 #include "version.h"
+
+#include "libshm/wire.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -199,6 +202,8 @@ static int take_socket(void)
 		return fd;
 	}
 	fd = endpoint_listen(plan.endpoint, &is_after_crash);
+	if (fd >= 0 && plan.is_system && system_open_socket(plan.endpoint) < 0)
+		log_warning("other users cannot connect to %s: %s", plan.endpoint, strerror(errno));
 	if (fd >= 0)
 		store_put("listen", fd, -1);
 	return fd;
@@ -223,6 +228,7 @@ static int take_activated(void)
 		log_info("serving %s, where the service manager listens, and not %s",
 			 activated_path, plan.endpoint);
 	plan.endpoint = activated_path;
+	plan.is_system |= strcmp(activated_path, WIRE_SYSTEM_ENDPOINT) == 0;
 	is_activated = true;
 	return fd;
 }
@@ -247,7 +253,7 @@ static int open_parts(int listen_fd)
 	leave_timer.fn = leave;
 	status_timer.deadline_ns = DEADLINE_NEVER;
 	status_timer.fn = tell_status;
-	error = ctl_open(listen_fd, strcmp(plan.endpoint, SYSTEM_ENDPOINT) == 0, reconsider);
+	error = ctl_open(listen_fd, plan.is_system, reconsider);
 	if (error < 0)
 		return error;
 	if (!segment_adopt_all() || is_after_crash)
@@ -329,7 +335,7 @@ int serve(const struct serve_plan *given)
 	listen_fd = take_activated();
 	if (listen_fd == -EINVAL)
 		return 1;
-	is_private = !plan.is_kept && strcmp(plan.endpoint, SYSTEM_ENDPOINT) != 0;
+	is_private = !plan.is_kept && !plan.is_system;
 	lock_fd = take_lock();
 	if (lock_fd == -EAGAIN)
 		return end_as_second();

@@ -12,6 +12,7 @@
 struct serve_plan {
 	const char *endpoint;
 	bool is_kept;
+	bool is_system;
 	int64_t grace_ns;
 };
 

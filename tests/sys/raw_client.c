@@ -73,6 +73,15 @@ static union {
 	uint8_t bytes[PROTO_MESSAGE_MAX];
 } packet;
 
+int raw_receive_list(struct raw *raw, void *answer, size_t capacity)
+{
+	int status = raw_receive(raw, answer, sizeof(struct proto_list), NULL);
+	size_t bytes = packet.head.bytes - sizeof packet.head;
+
+	memcpy(answer, packet.bytes + sizeof packet.head, bytes < capacity ? bytes : capacity);
+	return status;
+}
+
 int raw_receive(struct raw *raw, void *answer, size_t answer_bytes, struct wire_fds *ret_fds)
 {
 	int bytes = wire_receive(raw->socket, &packet, sizeof packet, ret_fds);

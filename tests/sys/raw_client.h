@@ -43,6 +43,8 @@ int raw_receive(struct raw *raw, void *answer, size_t answer_bytes, struct wire_
 
 int raw_open(struct raw *raw, const char *name, uint64_t size_bytes, uint32_t flags,
 	     struct raw_segment *ret_segment);
+/* The answer to LIST, at most that many bytes of it; its status. */
+int raw_receive_list(struct raw *raw, void *answer, size_t capacity);
 int raw_unlink(struct raw *raw, const char *name);
 unsigned raw_count(struct raw *raw); /* segments in the list */
 /* How many there are, or -errno; as many rows as there is room for. */

@@ -641,7 +641,9 @@ static void segment_options_that_make_no_sense_are_refused(void **state)
 		{ { .mode = 07777 }, -EINVAL, "mode is 07777" },
 		{ { .gid = -5 }, -EINVAL, "gid is -5" },
 		{ { .reserved0 = 1 }, -EINVAL, "reserved0" },
-		{ { .reserved[9] = 1 }, -EINVAL, "reserved[9]" },
+		{ { .reserved[8] = 1 }, -EINVAL, "reserved[8]" },
+		{ { .owner = "" }, -EINVAL, "owner is empty" },
+		{ { .owner = "no such user" }, -EINVAL, "there is no user of that name" },
 	};
 	mp_segment *segment;
 

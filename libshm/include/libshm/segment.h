@@ -22,13 +22,14 @@ struct mp_segment_opts {
 	 * Each process that uses plain locks takes one more thread slot. */
 	uint32_t max_sleepers;  /* 0: 512, the most */
 	uint32_t max_clients;   /* 0: 256, at most 1024 */
-	uint32_t mode;          /* permission bits, at most 0777; 0: 0600 */
-	int32_t gid;            /* group of those bits; 0: the creator's */
+	uint32_t mode;          /* rw for owner, group, others, at most 0777; 0: 0600. See below. */
+	int32_t gid;            /* group of those bits, one the creator is in; 0: his first */
 	uint32_t flags;         /* MP_EXISTING MP_EXCLUSIVE MP_KEEP MP_INTERRUPTIBLE MP_NO_SPAWN */
 	uint32_t reserved0;
 	const char *endpoint;   /* socket of mpd; NULL: $MP_ENDPOINT, the user's, the system's */
 	const char *client_name; /* of this process in tools; NULL: the program's name */
-	uint64_t reserved[10];  /* zero */
+	const char *owner;      /* whose segment: a user's name or number; NULL: see below */
+	uint64_t reserved[9];   /* zero */
 };
 
 struct mp_segment_info {
@@ -46,11 +47,21 @@ struct mp_segment_info {
 	uint64_t reserved[8];
 };
 
+/* A segment belongs to the user who made it, and so does its name: two users may each have an
+ * "app". That matters where one mpd serves several users (`mpd --system`). The bits of opts.mode
+ * count as for a file: rw lets attach; r alone lets look with libshm/observe.h (a descriptor that
+ * can never be written to), and an open is -EPERM; w alone and x give nothing. Only the owner and
+ * root may remove it, and only their MP_KEEP counts. Who is given nothing cannot even see the name.
+ * A name means: one's own segment; else the one that another user shares with a group one is in;
+ * else, with MP_EXISTING, the one that a user has opened to everybody. opts.owner says whose it
+ * must be, and root has to say so too.
+ */
+
 /* Attach to the segment `name`, or create it. A name, also of an object, is 1 to 63 bytes of UTF-8:
  * visible characters, no '/'. Starts a private mpd when none answers (unless MP_NO_SPAWN). One
  * process that opens a name twice gets the same segment, counted; its first open decides about
  * MP_INTERRUPTIBLE. The segment ends with its last client unless MP_KEEP. opts: NULL for defaults;
- * size and limits that differ from what is there are -EPROTO.
+ * size, limits, mode and group that differ from what is there are -EPROTO.
  *
  * Blocks:  for the answer of mpd, at most 5 s; as long again when one has to be started.
  * Threads: any.
