@@ -239,6 +239,13 @@ unsigned client_sweep_dead(mp_segment *segment)
 
 /* --- opening --- */
 
+static int explain_map(int error, const char *name)
+{
+	return explain(error, "segment '%s' cannot be mapped: %s", name,
+		       error == -ENOMEM ? "this process has no memory or addresses for it"
+					: "another layout, or damaged");
+}
+
 static int map_and_attach(struct mp_segment *segment, int fd, const char *name,
 			  const struct mp_segment_opts *opts)
 {
@@ -247,8 +254,7 @@ static int map_and_attach(struct mp_segment *segment, int fd, const char *name,
 
 	if (result < 0) {
 		close(fd);
-		return explain(result, "segment '%s' cannot be mapped: another layout, or damaged",
-			       name);
+		return explain_map(result, name);
 	}
 	segment->seg = seg;
 	seg->hooks = &hooks;

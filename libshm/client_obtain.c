@@ -53,6 +53,10 @@ int client_explain_open(int error, const char *name)
 	case -EMFILE:
 		return explain(error, "segment '%s': this process has no descriptor left for it; "
 				      "close some, or raise the limit (ulimit -n)", name);
+	case -ENFILE:
+		return explain(-EMFILE, "segment '%s': mpd has no descriptor left for it; close "
+					"segments, or raise mpd's limit (ulimit -n, LimitNOFILE=)",
+			       name);
 	case -EDQUOT:
 		return explain(error, "segment '%s' is over the quota", name);
 	default:

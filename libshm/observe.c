@@ -40,10 +40,20 @@ struct mp_observer *observe_new(void)
 	return observer;
 }
 
+static int explain_find(int error)
+{
+	if (error == -EMFILE)
+		return explain(error, "mpd and its segments cannot be looked at: this process has "
+				      "no descriptor left; close some, or raise the limit "
+				      "(ulimit -n)");
+	return explain(error, "no memory for the list of segments");
+}
+
 MP_EXPORT int mp_observe_open(const char *endpoint, mp_observer **ret_observer)
 {
 	KEEP_ERRNO;
 	struct mp_observer *observer;
+	int result;
 
 	if (!ret_observer)
 		return explain(-EINVAL, "ret_observer must not be NULL");
@@ -57,9 +67,10 @@ MP_EXPORT int mp_observe_open(const char *endpoint, mp_observer **ret_observer)
 		observer->is_given = true;
 		memcpy(observer->given, endpoint, strlen(endpoint) + 1);
 	}
-	if (observe_find(observer) < 0) {
+	result = observe_find(observer);
+	if (result < 0) {
 		mp_observe_close(observer);
-		return explain(-ENOMEM, "no memory for the list of segments");
+		return explain_find(result);
 	}
 	*ret_observer = observer;
 	return 0;
@@ -88,7 +99,7 @@ MP_EXPORT int mp_observe_refresh(mp_observer *observer)
 	if (!observer)
 		return explain(-EINVAL, "mp_observe_refresh needs an observer, not NULL");
 	result = observe_find(observer);
-	return result < 0 ? explain(result, "no memory for the list of segments")
+	return result < 0 ? explain_find(result)
 			  : (int)observer->segment_count;
 }
 

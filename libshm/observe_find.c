@@ -367,7 +367,7 @@ static void note_failure(struct mp_endpoint_info *info, int error)
 		info->mpd_error = error;
 }
 
-/* Ask each candidate; the first that answers is the endpoint. 1 answered, 0 nobody, -ENOMEM. */
+/* Ask each candidate; the first that answers is the endpoint. 1 answered, 0 nobody, -ENOMEM, -EMFILE. */
 static int ask_candidates(struct mp_observer *observer)
 {
 	int64_t deadline_ns = clock_now_ns() +
@@ -380,7 +380,7 @@ static int ask_candidates(struct mp_observer *observer)
 
 		name_endpoint(observer, path);
 		result = ask_mpd(observer, path, deadline_ns);
-		if (result == -ENOMEM)
+		if (result == -ENOMEM || result == -EMFILE)
 			return result;
 		if (result < 0) {
 			note_failure(&observer->info, result);

@@ -186,6 +186,12 @@ static int take_file(struct scan *scan, int folder, int pid, const char *entry, 
 	return observe_find_adopt(scan->observer, fd, name);
 }
 
+/* Then nobody can be looked at: an empty list would be a lie. */
+static bool is_out_of_descriptors(int error)
+{
+	return error == EMFILE || error == ENFILE;
+}
+
 static int scan_process(struct scan *scan, int pid)
 {
 	char path[32], name[NAME_BYTES];
@@ -195,8 +201,8 @@ static int scan_process(struct scan *scan, int pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	folder = opendir(path);
-	if (!folder)
-		return 0; /* ended meanwhile, or another user's */
+	if (!folder) /* ended meanwhile, or another user's */
+		return is_out_of_descriptors(errno) ? -EMFILE : 0;
 	while (result >= 0 && (entry = readdir(folder)) != NULL) {
 		if (entry->d_name[0] < '0' || entry->d_name[0] > '9' ||
 		    is_own(scan->observer, pid, atoi(entry->d_name)))
@@ -218,7 +224,7 @@ int observe_scan(struct mp_observer *observer, const char *endpoint)
 	set_prefixes(&scan, endpoint);
 	proc = opendir("/proc");
 	if (!proc)
-		return 0;
+		return is_out_of_descriptors(errno) ? -EMFILE : 0;
 	while (result >= 0 && (entry = readdir(proc)) != NULL)
 		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
 			result = scan_process(&scan, atoi(entry->d_name));

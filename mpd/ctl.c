@@ -93,6 +93,8 @@ static void drop(struct conn *conn, const char *why)
 static int send_answer(struct conn *conn, uint16_t type, uint32_t serial, int status,
 		       size_t bytes, const struct wire_fds *fds)
 {
+	if (status == -EMFILE)
+		status = -ENFILE; /* the other would be the client's own lack */
 	answer.head = (struct proto_head){ .magic = PROTO_MAGIC, .version = PROTO_VERSION,
 					   .type = type, .serial = serial, .status = status,
 					   .bytes = (uint32_t)(sizeof(answer.head) + bytes) };

@@ -167,7 +167,7 @@ mp_observer *mp_observe_close(mp_observer *observer);
  * Blocks:  for the answer of mpd, at most 1 s.
  * Threads: one at a time for each observer.
  * Crash:   nothing is left behind.
- * Errors:  -ENOMEM
+ * Errors:  -ENOMEM -EMFILE
  */
 MP_MUST_USE int mp_observe_refresh(mp_observer *observer);
 
