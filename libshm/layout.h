@@ -197,9 +197,10 @@ struct shm_thread {
 	/* Identity (owner). */
 	atom64 word; /* slotword.h: state, generation, client slot */
 	atom32 tid;
-	atom32 engine; /* enum wait_engine it sleeps with */
+	atom32 engine; /* enum wait_engine it sleeps with, NONE before its first sleep */
 	char name[16];
-	uint8_t reserved1[32];
+	atom32 engine_reason; /* why not in io_uring: tbl/reasons.h */
+	uint8_t reserved1[28];
 
 	/* The wait record (owner; the next owner zeroes a dead one's). */
 	atom32 record_count;

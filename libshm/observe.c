@@ -11,7 +11,7 @@
 #include "explain.h"
 #include "lockword.h"
 #include "observe_internal.h"
-#include "park.h"
+#include "probe.h"
 #include "proto.h"
 
 #include <errno.h>
@@ -32,6 +32,7 @@ struct mp_observer *observe_new(void)
 	if (!observer)
 		return NULL;
 	observer->socket = -1;
+	observer->info.mpd_engine_reason = probe_reason_text(PROBE_NONE);
 	observer->packet = malloc(PROTO_MESSAGE_MAX);
 	if (!observer->packet) {
 		free(observer);
@@ -238,6 +239,8 @@ static const char *engine_name(uint32_t engine)
 {
 	if (engine == ENGINE_URING)
 		return "uring";
+	if (engine == ENGINE_NONE)
+		return "";
 	return engine == ENGINE_FUTEX ? "futex" : "?";
 }
 
@@ -290,6 +293,7 @@ static void fill_thread(const struct observe_copy *copy, struct shm_thread *thre
 	observe_text(row->name, sizeof(row->name), thread->name, sizeof(thread->name));
 	snprintf(row->engine, sizeof(row->engine), "%s",
 		 engine_name(load_relaxed(&thread->engine)));
+	row->engine_reason = probe_reason_text(load_relaxed(&thread->engine_reason));
 }
 
 static int fill_threads(const struct observe_copy *copy, struct mp_snapshot *snapshot)

@@ -8,6 +8,7 @@
  */
 #include "observe_find.h"
 #include "clock.h"
+#include "probe.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -167,6 +168,7 @@ static void take_welcome(struct mp_observer *observer, const struct proto_welcom
 		     sizeof(welcome->version));
 	observe_text(info->mpd_engine, sizeof(info->mpd_engine), welcome->engine,
 		     sizeof(welcome->engine));
+	info->mpd_engine_reason = probe_reason_text(welcome->engine_reason);
 }
 
 static int say_hello(struct mp_observer *observer, int64_t deadline_ns)

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum wait_engine { ENGINE_URING = 0, ENGINE_FUTEX = 1 };
+enum wait_engine { ENGINE_URING = 0, ENGINE_FUTEX = 1, ENGINE_NONE = 2 };
 
 #define PARK_WATCHES_MAX 4
 

@@ -4,28 +4,55 @@
  * a self-test wake, MP_WAIT_ENGINE. Does not know: who sleeps.
  *
  * An opcode that is reported may still not work (seccomp, sysctl), so a park is opened and rung.
- * Where a seccomp filter is active it may answer with SIGSYS: a child asks first.
+ * Where a seccomp filter is active it may answer a call with SIGSYS: a child makes each of the
+ * calls first. Nobody notices that child: it has no signal to send at its end, is no child that a
+ * wait for any child finds, runs no handler of the application and leaves no core file.
  */
 #include "probe.h"
 
+#include "cc.h"
 #include "clock.h"
 #include "uring_compat.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define SELF_TEST_NS INT64_C(1000000000)
+#define PROBE_OPS 64
+
+static const char *const reason_texts[] = {
+#define REASON(number, name, text) [number] = text,
+#include "tbl/reasons.h"
+#undef REASON
+};
+
+static const char *const refusals[] = {
+#define REASON(number, name, text)                                                                 \
+	[number] = "MP_WAIT_ENGINE asks for uring, but " text "; unset it",
+#include "tbl/reasons.h"
+#undef REASON
+};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const struct park_ops *chosen;
 static int chosen_error; /* why nothing was chosen */
-static int uring_error;
+static enum probe_reason reason;
+
+/* 0, or -errno and why. */
+static int refuse(int error, enum probe_reason why)
+{
+	if (error < 0)
+		reason = why;
+	return error;
+}
 
 static int has_futex_wait(void)
 {
@@ -54,52 +81,106 @@ static int self_test(struct park *park)
 		       : -ENOSYS;
 }
 
+static enum probe_reason reason_of_open(int error)
+{
+	switch (error) {
+	case 0:
+		return PROBE_NONE;
+	case -EPERM:
+	case -EACCES:
+		return PROBE_FORBIDDEN;
+	case -ENOSYS:
+		return PROBE_MISSING;
+	case -EINVAL:
+		return PROBE_NO_WORDS; /* before Linux 6.1 it does not even know our flags */
+	default:
+		return PROBE_NO_RING;
+	}
+}
+
 static int try_uring(void)
 {
 	struct park *park;
 	int error = park_uring.open(&park);
 
 	if (error < 0)
-		return error;
-	error = has_futex_wait();
+		return refuse(error, reason_of_open(error));
+	error = refuse(has_futex_wait(), PROBE_NO_WORDS);
 	if (error == 0)
-		error = self_test(park);
+		error = refuse(self_test(park), PROBE_UNTRUE);
 	park_uring.close(park);
 	return error;
 }
 
-static int seccomp_mode(void)
+/* May a call end this process? Each thread has its own filters. Where that cannot be read: yes. */
+static bool is_filtered(void)
 {
 	char line[256];
 	int mode = 0;
-	FILE *status = fopen("/proc/self/status", "re");
+	FILE *status = fopen("/proc/thread-self/status", "re");
 
-	while (status && fgets(line, sizeof line, status))
+	if (!status)
+		return true;
+	while (fgets(line, sizeof line, status))
 		if (sscanf(line, "Seccomp: %d", &mode) == 1)
 			break;
-	if (status)
-		fclose(status);
-	return mode;
+	fclose(status);
+	return mode != 0;
 }
 
-/* io_uring_setup in a child without SIGCHLD: a filter that kills takes the child only. */
+/* In the child: the calls that an engine makes. Only whether it survives them matters. */
+static void make_each_call(void)
+{
+	struct {
+		struct io_uring_probe head;
+		struct io_uring_probe_op ops[PROBE_OPS];
+	} probe;
+	struct io_uring_rsrc_update self = { .offset = UINT32_MAX };
+	struct io_uring_params params;
+	long fd;
+
+	prctl(PR_SET_DUMPABLE, 0); /* no core file of a child that nobody knows */
+	memset(&params, 0, sizeof params);
+	memset(&probe, 0, sizeof probe);
+	fd = syscall(SYS_io_uring_setup, 1, &params);
+	if (fd < 0)
+		return;
+	syscall(SYS_io_uring_register, fd, IORING_REGISTER_PROBE, &probe, PROBE_OPS);
+	self.data = (uint64_t)fd;
+	syscall(SYS_io_uring_register, fd, IORING_REGISTER_RING_FDS, &self, 1);
+	syscall(SYS_io_uring_enter, fd, 0, 0, IORING_ENTER_GETEVENTS, NULL, 0);
+}
+
+/* A child without SIGCHLD, which only waits with __WCLONE see. Every signal is blocked in it, so no
+ * handler of ours runs there; a SIGSYS that is blocked kills. Only system calls: other threads may
+ * have held any lock of the C library. */
+static long start_child(void)
+{
+	sigset_t all, kept;
+	long pid;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &kept);
+	pid = syscall(SYS_clone, 0, NULL, NULL, NULL, 0);
+	if (pid == 0) {
+		make_each_call();
+		syscall(SYS_exit_group, 0);
+	}
+	pthread_sigmask(SIG_SETMASK, &kept, NULL);
+	return pid;
+}
+
 static int ask_in_child(void)
 {
-	struct io_uring_params params;
-	int status;
-	long pid = syscall(SYS_clone, 0, NULL, NULL, NULL, 0);
+	int status = 0;
+	long pid = start_child();
 
 	if (pid < 0)
-		return -errno;
-	if (pid == 0) {
-		memset(&params, 0, sizeof params);
-		syscall(SYS_exit_group,
-			syscall(SYS_io_uring_setup, 1, &params) < 0 ? errno & 127 : 0);
-	}
+		return refuse(-errno, PROBE_NO_RING);
 	while (waitpid((pid_t)pid, &status, __WCLONE) < 0)
 		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EPERM;
+			return refuse(-EPERM, PROBE_UNTRUE); /* somebody else reaped it */
+	return refuse(WIFEXITED(status) ? 0 : -EPERM, PROBE_KILLS);
 }
 
 static bool is_wished(const char *wish, const struct park_ops *engine)
@@ -110,25 +191,26 @@ static bool is_wished(const char *wish, const struct park_ops *engine)
 static void decide(void)
 {
 	const char *wish = getenv("MP_WAIT_ENGINE");
+	int error;
 
 	if (wish && !*wish)
 		wish = NULL;
 	if (is_wished(wish, &park_futex)) {
-		uring_error = -ECANCELED;
+		reason = PROBE_ASKED;
 		chosen = &park_futex;
 		return;
 	}
 	if (wish && !is_wished(wish, &park_uring)) {
-		chosen_error = -EINVAL;
+		chosen_error = refuse(-EINVAL, PROBE_NO_NAME);
 		return;
 	}
-	uring_error = seccomp_mode() == 2 ? ask_in_child() : 0;
-	if (uring_error == 0)
-		uring_error = try_uring();
-	if (uring_error < 0 && wish)
-		chosen_error = uring_error;
+	error = is_filtered() ? ask_in_child() : 0;
+	if (error == 0)
+		error = try_uring();
+	if (error < 0 && wish)
+		chosen_error = error;
 	else
-		chosen = uring_error < 0 ? &park_futex : &park_uring;
+		chosen = error < 0 ? &park_futex : &park_uring;
 }
 
 int probe_engine(const struct park_ops **ret_engine)
@@ -140,8 +222,18 @@ int probe_engine(const struct park_ops **ret_engine)
 	return 0;
 }
 
-int probe_uring_error(void)
+enum probe_reason probe_reason(void)
 {
 	pthread_once(&once, decide);
-	return uring_error;
+	return reason;
+}
+
+const char *probe_reason_text(uint32_t number)
+{
+	return number < ARRAY_LEN(reason_texts) ? reason_texts[number] : "?";
+}
+
+const char *probe_refusal(void)
+{
+	return refusals[probe_reason()];
 }

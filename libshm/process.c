@@ -13,6 +13,7 @@
 #include "object.h"
 #include "opts.h"
 #include "process_name.h"
+#include "process_report.h"
 #include "seg.h"
 #include "self.h"
 
@@ -30,13 +31,6 @@
 #include <unistd.h>
 
 #define LOOK_AGAIN_NS INT64_C(2000000)
-#define SENTENCE_BYTES 400
-
-/* What a child tells once it is attached, or why it is not. Shorter than PIPE_BUF: one write. */
-struct report {
-	int error;
-	char sentence[SENTENCE_BYTES];
-};
 
 struct mp_process {
 	pid_t pid;
@@ -148,7 +142,7 @@ static void close_stdin(void)
 static _Noreturn void child(mp_segment *segment, const char *name, uint32_t parent, int report,
 			    int (*fn)(void *arg), void *arg)
 {
-	struct report told = { .error = 0 };
+	struct process_report told = { .error = 0 };
 	int code;
 
 	close_stdin();
@@ -176,26 +170,8 @@ static int pidfd_of(pid_t pid)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Wait for the child's word that it is attached, or for its end: another thread's fork may keep the
- * pipe open. */
-static int await_report(int report, int pidfd, struct report *ret_told)
-{
-	struct pollfd either[2] = { { .fd = report, .events = POLLIN },
-				    { .fd = pidfd, .events = POLLIN } };
-	ssize_t got;
-
-	while (poll(either, 2, -1) < 0)
-		if (errno != EINTR)
-			return -errno;
-	if (!(either[0].revents & POLLIN))
-		return -ECHILD;
-	got = read(report, ret_told, sizeof *ret_told);
-	ret_told->sentence[SENTENCE_BYTES - 1] = '\0';
-	return got == (ssize_t)sizeof *ret_told ? ret_told->error : -ECHILD;
-}
-
 static int fork_child(mp_segment *segment, struct mp_process *process, int (*fn)(void *arg),
-		      void *arg, struct report *ret_told)
+		      void *arg, struct process_report *ret_told)
 {
 	uint32_t parent = segment->seg->client;
 	struct object_pins pins;
@@ -215,7 +191,7 @@ static int fork_child(mp_segment *segment, struct mp_process *process, int (*fn)
 	if (error == 0) {
 		process->pidfd = pidfd_of(process->pid);
 		process->file = own_fd_file(process->pidfd);
-		error = await_report(report[0], process->pidfd, ret_told);
+		error = process_await_report(report[0], process->pid, process->pidfd, ret_told);
 	}
 	object_unpin(segment->seg, &pins);
 	close(report[0]);
@@ -238,7 +214,7 @@ static int check_start(struct opts_of what, const mp_segment *segment,
 }
 
 /* It ended before it took part. Its words end with the error's, as ours will. */
-static void explain_start(struct mp_process *process, int error, struct report *told)
+static void explain_start(struct mp_process *process, int error, struct process_report *told)
 {
 	const char *name = mp_strerror(error);
 	size_t length = strlen(told->sentence), suffix = strlen(name) + 2;
@@ -263,7 +239,7 @@ static void end_attempt(struct mp_process *process)
 static int fork_attached(mp_segment *segment, struct mp_process *process, int (*fn)(void *arg),
 			 void *arg)
 {
-	struct report told = { .error = 0 };
+	struct process_report told = { .error = 0 };
 	int error = fork_child(segment, process, fn, arg, &told);
 
 	if (error == -ENOSPC && client_sweep_dead(segment) > 0) {

@@ -68,7 +68,8 @@ struct proto_welcome { /* + roster descriptor, not for observers; complete on -E
 	uint64_t restarts;
 	uint64_t signature;
 	char version[16];
-	char engine[8];
+	char engine[6];
+	uint16_t engine_reason; /* why not io_uring: tbl/reasons.h */
 };
 
 struct proto_open {

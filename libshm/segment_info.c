@@ -64,6 +64,7 @@ int mp_segment_info(mp_segment *segment, struct mp_segment_info *ret_info)
 	info.objects = count_objects(seg);
 	probe_engine(&engine);
 	snprintf(info.engine, sizeof info.engine, "%s", engine ? engine->name : "none");
+	info.engine_reason = probe_reason_text(probe_reason());
 	*ret_info = info;
 	return 0;
 }

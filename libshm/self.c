@@ -300,6 +300,7 @@ int self_anchor(struct seg *seg, uint64_t *ret_who)
 
 int self_park(struct self *me)
 {
+	enum probe_reason reason;
 	int error;
 
 	if (me->park)
@@ -307,14 +308,17 @@ int self_park(struct self *me)
 	error = probe_engine(&me->engine);
 	if (error < 0)
 		return error;
+	reason = probe_reason();
 	error = me->engine->open(&me->park);
 	if (error < 0 && me->engine != &park_futex) {
 		me->engine = &park_futex; /* no descriptor left, or no memory for a ring */
+		reason = PROBE_NO_RING;
 		error = me->engine->open(&me->park);
 	}
 	me->node->park = error < 0 ? NULL : me->park;
 	me->node->engine = me->engine;
 	store_relaxed(&me->shared->engine, me->engine->engine);
+	store_relaxed(&me->shared->engine_reason, reason);
 	return error;
 }
 

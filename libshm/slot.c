@@ -11,17 +11,16 @@
 #include "slot.h"
 
 #include "clock.h"
+#include "probe.h"
 #include "shmref.h"
 #include "spin.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,7 +30,6 @@
 #define GUARD_NAP_NS INT64_C(100000)
 #define GUARD_NAPS_BEFORE_ASKING 10
 
-enum { STAT_NAME = 2, STAT_STARTED = 22 }; /* fields of /proc/PID/stat */
 
 static void raise_mark(atom32 *mark, uint32_t at_least)
 {
@@ -41,54 +39,9 @@ static void raise_mark(atom32 *mark, uint32_t at_least)
 		;
 }
 
-uint64_t slot_pid_namespace(void)
-{
-	struct stat about;
-
-	return stat("/proc/self/ns/pid", &about) == 0 ? (uint64_t)about.st_ino : 0;
-}
-
-/* Of /proc/PID/stat; the name in parentheses may contain anything, spaces too. */
-static uint64_t start_ticks_in(const char *text)
-{
-	const char *at = strrchr(text, ')');
-
-	for (unsigned field = STAT_NAME; at && field < STAT_STARTED; field++)
-		at = strchr(at + 1, ' ');
-	return at ? strtoull(at + 1, NULL, 10) : 0;
-}
-
-uint64_t slot_start_ticks(uint32_t pid)
-{
-	char path[40], text[1024];
-	ssize_t length;
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/%u/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	length = read(fd, text, sizeof text - 1);
-	close(fd);
-	if (length <= 0)
-		return 0;
-	text[length] = '\0';
-	return start_ticks_in(text);
-}
-
 uint64_t slot_client_word(const struct seg *seg, uint32_t client)
 {
 	return client < seg->at.max_clients ? load_acquire(&seg->clients[client].word) : 0;
-}
-
-/* 0 where /proc is another namespace's: its figures are not those that our peers see. */
-static uint64_t own_start_ticks(void)
-{
-	char target[16] = "";
-
-	if (readlink("/proc/self", target, sizeof target - 1) < 0 || atoi(target) != getpid())
-		return 0;
-	return slot_start_ticks((uint32_t)getpid());
 }
 
 static void fill_client(struct seg *seg, uint32_t client, uint64_t roster_byte, const char *name,
@@ -100,7 +53,7 @@ static void fill_client(struct seg *seg, uint32_t client, uint64_t roster_byte, 
 	for (uint32_t i = 0; i < seg->at.max_objects / 64; i++)
 		store_relaxed(&touched[i], 0);
 	store_relaxed(&slot->pid_namespace, load_relaxed(&seg->pid_namespace));
-	store_relaxed(&slot->started_ticks, own_start_ticks());
+	store_relaxed(&slot->started_ticks, slot_own_start_ticks());
 	store_relaxed(&slot->roster_byte, roster_byte);
 	store_relaxed(&slot->attached_ns, (uint64_t)clock_now_ns());
 	store_relaxed(&slot->died_ns, 0);
@@ -172,6 +125,8 @@ static void fill_thread(struct seg *seg, uint32_t thread)
 	store_relaxed(&slot->record_count, 0);
 	store_relaxed(&slot->held_count, 0);
 	store_relaxed(&slot->intent.kind, INTENT_NONE);
+	store_relaxed(&slot->engine, ENGINE_NONE);
+	store_relaxed(&slot->engine_reason, PROBE_NONE);
 	store_relaxed(&slot->tid, (uint32_t)syscall(SYS_gettid));
 	for (unsigned i = 0; i < 2; i++)
 		store_relaxed(&slot->sleeps[i], 0);
@@ -285,137 +240,6 @@ bool slot_mark_dead(struct seg *seg, uint32_t client, uint32_t generation)
 			return true;
 	}
 	return false;
-}
-
-/* Does the pid of this slot mean anything to us? */
-static bool is_of_our_namespace(struct seg *seg, uint32_t client, uint64_t word)
-{
-	uint64_t ours = load_relaxed(&seg->pid_namespace);
-
-	if (!ours || !client_word_pid(word) || !client_word_is_of_namespace(word, ours))
-		return false;
-	return client_word_state(word) == SLOT_SETUP ||
-	       load_relaxed(&seg->clients[client].pid_namespace) == ours;
-}
-
-/* Nobody keeps the byte that the slot's owner keeps while it lives. Proves nothing alone. */
-static bool is_roster_byte_free(struct seg *seg, uint32_t client)
-{
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
-	uint64_t byte = load_relaxed(&seg->clients[client].roster_byte);
-
-	if (byte >= INT64_MAX || !own_fd_is(seg->roster_fd, seg->roster_file))
-		return false;
-	lock.l_start = (off_t)byte;
-	return fcntl(seg->roster_fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
-}
-
-/* A pidfd of the process that claimed the slot, not of one that got its pid later. */
-static int open_pidfd(struct seg *seg, uint32_t client, uint64_t word, bool *ret_is_gone)
-{
-	uint32_t pid = client_word_pid(word);
-	uint64_t expected, ticks;
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-
-	if (fd < 0) {
-		*ret_is_gone = errno == ESRCH;
-		return -1;
-	}
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	expected = client_word_state(word) == SLOT_SETUP
-			   ? 0
-			   : load_relaxed(&seg->clients[client].started_ticks);
-	ticks = slot_start_ticks(pid);
-	if (expected && ticks && ticks != expected && is_roster_byte_free(seg, client)) {
-		close(fd);
-		*ret_is_gone = true;
-		return -1;
-	}
-	return fd;
-}
-
-/* Under seg->mutex: the cached pidfd of that use of the slot, -1 if there is none. */
-static int cached_pidfd(struct seg *seg, uint32_t client, uint32_t generation, bool *ret_is_gone)
-{
-	uint64_t word = slot_client_word(seg, client);
-	int *fd = &seg->pidfds[client];
-
-	*ret_is_gone = false;
-	if (client_word_generation(word) != generation || client_word_state(word) == SLOT_FREE ||
-	    !is_of_our_namespace(seg, client, word))
-		return -1;
-	if (seg->pidfd_generations[client] == generation &&
-	    own_fd_is(*fd, seg->pidfd_files[client]))
-		return *fd;
-	own_fd_close(*fd, seg->pidfd_files[client]);
-	*fd = open_pidfd(seg, client, word, ret_is_gone);
-	seg->pidfd_files[client] = own_fd_file(*fd);
-	seg->pidfd_generations[client] = generation;
-	return *fd;
-}
-
-int slot_pidfd(struct seg *seg, uint32_t client, uint32_t generation, bool *ret_is_gone)
-{
-	int fd = -1;
-
-	*ret_is_gone = false;
-	if (client >= seg->at.max_clients)
-		return fd;
-	pthread_mutex_lock(&seg->mutex);
-	fd = cached_pidfd(seg, client, generation, ret_is_gone);
-	pthread_mutex_unlock(&seg->mutex);
-	return fd;
-}
-
-static bool is_readable(int fd)
-{
-	struct pollfd ask = { .fd = fd, .events = POLLIN };
-
-	return poll(&ask, 1, 0) == 1 && (ask.revents & POLLIN);
-}
-
-/* Before Linux 6.9 all pidfds look alike, and like other files without a name: one that says that
- * the process has ended may be the program's own file, opened where ours was closed. Ask anew. */
-static bool is_end_confirmed(struct seg *seg, uint32_t client, uint32_t generation)
-{
-	bool is_gone;
-	int fd = seg->pidfds[client];
-
-	if (own_fd_has_identity(fd))
-		return true;
-	seg->pidfds[client] = -1; /* not closed: it may not be ours */
-	fd = cached_pidfd(seg, client, generation, &is_gone);
-	return fd < 0 ? is_gone : is_readable(fd);
-}
-
-/* Is the process of that slot's pid gone? Under the mutex, so that the descriptor is not closed and
- * its number used again between the look-up and the poll. */
-static bool is_process_gone(struct seg *seg, uint32_t client, uint32_t generation)
-{
-	bool is_gone;
-	int fd;
-
-	pthread_mutex_lock(&seg->mutex);
-	fd = cached_pidfd(seg, client, generation, &is_gone);
-	if (fd >= 0)
-		is_gone = is_readable(fd) && is_end_confirmed(seg, client, generation);
-	pthread_mutex_unlock(&seg->mutex);
-	return is_gone;
-}
-
-bool slot_is_dead(struct seg *seg, uint32_t client, uint32_t generation)
-{
-	uint64_t word = slot_client_word(seg, client);
-
-	if (client == SLOT_NONE || client_word_generation(word) != generation ||
-	    client_word_state(word) == SLOT_FREE)
-		return false;
-	if (client_word_state(word) == SLOT_DEAD)
-		return true;
-	if (client == seg->client && generation == seg->client_generation)
-		return false;
-	return load_relaxed(&seg->clients[client].verdict) == generation ||
-	       is_process_gone(seg, client, generation);
 }
 
 uint32_t slot_next_live(const struct seg *seg, uint32_t client)

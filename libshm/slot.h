@@ -45,12 +45,18 @@ bool slot_mark_dead(struct seg *seg, uint32_t client, uint32_t generation);
  * (*ret_is_gone: the process is already gone). */
 int slot_pidfd(struct seg *seg, uint32_t client, uint32_t generation, bool *ret_is_gone);
 
+/* Does its pid mean anything to this process? */
+bool slot_is_of_our_namespace(struct seg *seg, uint32_t client);
+
 /* The next client slot in use (SETUP, LIVE or DEAD) after `client`: its neighbour, SLOT_NONE when
  * alone. */
 uint32_t slot_next_live(const struct seg *seg, uint32_t client);
 
 /* Start time of a process in clock ticks since boot, 0 if unknown. */
 uint64_t slot_start_ticks(uint32_t pid);
+/* This process's; 0 too where /proc is another namespace's: its figures are not those that our
+ * peers see. */
+uint64_t slot_own_start_ticks(void);
 /* Asks /proc; what this process has found is in seg->pid_namespace. 0 if unknown. */
 uint64_t slot_pid_namespace(void);
 

@@ -32,6 +32,7 @@
 
 #include "clock.h"
 #include "errno_kept.h"
+#include "probe.h"
 #include "shmref.h"
 #include "slot.h"
 #include "spin.h"
@@ -96,19 +97,32 @@ static bool add_watch(struct self *me, uint32_t client, struct park_watch *ret_w
 	return ret_watch->fd >= 0;
 }
 
+/* Somebody whom no descriptor watches, though /proc tells of his end. */
+static bool is_unwatched(struct self *me, uint32_t client)
+{
+	return client != SLOT_NONE && client != me->client &&
+	       slot_is_of_our_namespace(me->seg, client);
+}
+
 /* Whose death must end this sleep: whoever the object depends on, and the neighbour in slot order,
- * so that even without mpd each death is seen by somebody who sleeps. */
+ * so that even without mpd each death is seen by somebody who sleeps. Where one of them cannot be
+ * watched (no pidfd_open, no descriptor left), the next look asks for him again. */
 static unsigned choose_watches(struct self *me, const struct wait_point *point,
-			       struct park_watch *watches)
+			       struct park_watch *watches, bool *ret_looks_again)
 {
 	uint32_t blocker = point->blocker ? point->blocker(point->object) : SLOT_NONE;
 	uint32_t neighbour = slot_next_live(me->seg, me->client);
 	unsigned count = 0;
 
+	*ret_looks_again = blocker != SLOT_NONE;
 	if (add_watch(me, blocker, &watches[count]))
 		count++;
-	if (neighbour != blocker && add_watch(me, neighbour, &watches[count]))
+	if (neighbour == blocker)
+		return count;
+	if (add_watch(me, neighbour, &watches[count]))
 		count++;
+	else
+		*ret_looks_again |= is_unwatched(me, neighbour);
 	return count;
 }
 
@@ -167,11 +181,11 @@ static uint32_t open_record(struct self *me, struct wait_point *point)
 
 /* Somebody in particular holds us up: it may hand on to another whom we do not watch, or be stopped
  * between its release and its ring. Look again now and then; who waits for nobody sleeps on. */
-static int64_t next_look(const struct wait_point *point, int64_t deadline_ns)
+static int64_t next_look(bool looks_again, int64_t deadline_ns)
 {
 	int64_t look;
 
-	if (!point->blocker || point->blocker(point->object) == SLOT_NONE)
+	if (!looks_again)
 		return deadline_ns;
 	look = clock_now_ns() + LOOK_AGAIN_NS;
 	return look < deadline_ns ? look : deadline_ns;
@@ -195,8 +209,9 @@ static int sleep_announced(struct self *me, const struct wait_point *point, uint
 			   int64_t deadline_ns)
 {
 	struct park_watch watches[PARK_WATCHES_MAX];
-	unsigned count = choose_watches(me, point, watches);
-	int64_t until = next_look(point, deadline_ns);
+	bool looks_again;
+	unsigned count = choose_watches(me, point, watches, &looks_again);
+	int64_t until = next_look(looks_again, deadline_ns);
 	bool is_ready = point->mark ? point->mark(point->object) : point->is_ready(point->object);
 	int result;
 
@@ -246,7 +261,7 @@ const char *wait_trouble(int error)
 	case -ENOMEM:
 		return "there is no memory for this thread's sleep";
 	default:
-		return "MP_WAIT_ENGINE asks for uring, which is refused here; unset it";
+		return probe_refusal();
 	}
 }
 

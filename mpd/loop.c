@@ -8,8 +8,6 @@
 #include "log.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "libshm/cc.h"
 
@@ -25,6 +23,7 @@ struct source {
 };
 
 static const struct loop_ops *engine;
+static enum probe_reason reason; /* why not io_uring */
 static struct source sources[SOURCES_MAX]; /* 0 is not used */
 static uint32_t first_free;
 static uint32_t high = 1;
@@ -67,18 +66,35 @@ static void give_source(struct source *source)
 	first_free = (uint32_t)(source - sources);
 }
 
+static int open_uring(void)
+{
+	const struct park_ops *clients = NULL;
+	int error = probe_engine(&clients);
+
+	reason = probe_reason();
+	if (error < 0)
+		return error;
+	if (clients != &park_uring)
+		return -ENOSYS;
+	engine = &loop_uring;
+	error = engine->open();
+	if (error < 0)
+		reason = PROBE_NO_RING;
+	return error;
+}
+
 int loop_open(void)
 {
-	const char *wanted = getenv("MP_WAIT_ENGINE");
-	int error;
+	const struct park_ops *clients;
+	int error = open_uring();
 
-	if (!wanted || strcmp(wanted, "futex") != 0) {
-		engine = &loop_uring;
-		error = engine->open();
-		if (error == 0)
-			return 0;
-		log_info("io_uring cannot be used here (%s), using epoll", strerror(-error));
-	}
+	if (error == 0)
+		return 0;
+	if (probe_engine(&clients) < 0)
+		log_warning("%s: MP_WAIT_ENGINE cannot be obeyed, using epoll",
+			    probe_reason_text(reason));
+	else
+		log_info("%s: using epoll", probe_reason_text(reason));
 	engine = &loop_epoll;
 	return engine->open();
 }
@@ -91,6 +107,11 @@ void loop_close(void)
 const char *loop_engine(void)
 {
 	return engine->name;
+}
+
+enum probe_reason loop_engine_reason(void)
+{
+	return reason;
 }
 
 bool loop_has_words(void)

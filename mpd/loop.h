@@ -11,14 +11,18 @@
 
 #include "libshm/atom.h"
 #include "libshm/clock.h"
+#include "libshm/probe.h"
 
 typedef uint64_t loop_id; /* 0: none */
 typedef void loop_fn(void *arg, unsigned events);
 
-/* The best engine that works here, epoll if MP_WAIT_ENGINE=futex. 0 or -errno. */
+/* The best engine that works here, epoll if MP_WAIT_ENGINE=futex. 0 or -errno. Where the variable
+ * asks for what cannot be had it is said and epoll used: mpd serves others than whom it got its
+ * environment from, and those have their own. */
 int loop_open(void);
 void loop_close(void);
 const char *loop_engine(void); /* "uring" or "epoll" */
+enum probe_reason loop_engine_reason(void); /* why not io_uring */
 
 /* Call fn(arg, events) whenever the descriptor is ready; `events` as in poll(2), 0 asks for the
  * end of the other side only. Remove it before the descriptor is closed. 0: no room. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The loop's io_uring engine. Knows: POLL_ADD, FUTEX_WAIT, one submission for each turn. Does not
- * know: sources (loop.c).
+ * know: sources (loop.c), whether the kernel can do this (libshm's probe has tried).
  *
  * Polls are single shots, armed anew after each event, so that a descriptor that stays ready fires
  * again as under epoll. A closed descriptor lives until its poll is cancelled: loop_remove first.
@@ -17,18 +17,6 @@
 
 static struct io_uring ring;
 
-static int check_opcodes(void)
-{
-	struct io_uring_probe *probe = io_uring_get_probe_ring(&ring);
-	bool is_able;
-
-	if (!probe)
-		return -ENOSYS;
-	is_able = io_uring_opcode_supported(probe, URING_OP_FUTEX_WAIT);
-	io_uring_free_probe(probe);
-	return is_able ? 0 : -ENOSYS;
-}
-
 static int uring_open(void)
 {
 	struct io_uring_params params = {
@@ -36,14 +24,8 @@ static int uring_open(void)
 			 IORING_SETUP_CQSIZE,
 		.cq_entries = COMPLETION_ENTRIES,
 	};
-	int error = io_uring_queue_init_params(RING_ENTRIES, &ring, &params);
 
-	if (error < 0)
-		return error;
-	error = check_opcodes();
-	if (error < 0)
-		io_uring_queue_exit(&ring);
-	return error;
+	return io_uring_queue_init_params(RING_ENTRIES, &ring, &params);
 }
 
 static void uring_close(void)

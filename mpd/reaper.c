@@ -214,17 +214,24 @@ static bool is_slot_used(const struct watch *watch)
  * closing any descriptor of the roster frees it. */
 static bool is_lost(const struct process *process, const struct watch *watch)
 {
+	int mapped;
+
 	if (process->pidfd < 0 &&
 	    slot_is_dead(watch->segment->seg, watch->client, watch->generation))
 		return true;
 	if (!is_byte_free(process, watch))
 		return false;
-	/* Where the maps cannot be read and a pidfd is silent, the process gets the benefit. */
-	return process->pidfd >= 0 ? proc_has_mapped(process->pid, watch->segment->fd) == 0
-				   : proc_has_mapped(process->pid, watch->segment->fd) != 1;
+	/* Where the maps cannot be read and a pidfd or a connection speaks for it, the process gets
+	 * the benefit. */
+	mapped = proc_has_mapped(process->pid, watch->segment->fd);
+	if (process->pidfd >= 0)
+		return mapped == 0;
+	return process->is_connected ? mapped == 0 || mapped == -ENOENT || mapped == -ESRCH
+				     : mapped != 1;
 }
 
-/* Look at a process without a connection. */
+/* Look at a process without a connection, or without a pidfd: a forked child may keep the
+ * connection of a dead one open. */
 static void examine(struct process *process)
 {
 	struct watch *next;
@@ -256,18 +263,32 @@ static void look_again(void *arg, unsigned events)
 
 	for (struct process *process = processes; process; process = next) {
 		next = process->next;
-		if (!process->is_connected)
+		if (!process->is_connected || process->pidfd < 0)
 			examine(process);
 	}
 }
 
-static int open_peer(int socket, uint32_t pid)
+/* The pid of a peer that has ended may be another process's by now: one that began at another time
+ * than the peer says of itself is not watched in its place. */
+static int open_pid(uint32_t pid, uint64_t started_ticks)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	uint64_t ticks = fd >= 0 && started_ticks ? slot_start_ticks(pid) : 0;
+
+	if (ticks && ticks != started_ticks) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int open_peer(int socket, uint32_t pid, uint64_t started_ticks)
 {
 	socklen_t length = sizeof(int);
 	int fd;
 
 	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD_NUMBER, &fd, &length) < 0)
-		fd = (int)syscall(SYS_pidfd_open, pid, 0);
+		fd = open_pid(pid, started_ticks);
 	if (fd < 0)
 		return -1;
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -338,7 +359,9 @@ int reaper_watch(struct process **process, int socket, uint32_t pid, struct segm
 	if (!is_slot_of(segment, client, generation, pid))
 		return -EINVAL;
 	if (!*process) {
-		*process = make_process(pid, open_peer(socket, pid));
+		uint64_t ticks = load_relaxed(&segment->seg->clients[client].started_ticks);
+
+		*process = make_process(pid, open_peer(socket, pid, ticks));
 		if (!*process)
 			return -EDQUOT;
 		(*process)->is_connected = true;
@@ -383,18 +406,20 @@ static struct process *find_process(uint32_t pid)
 	return NULL;
 }
 
-/* A pid of another namespace means nothing here: such a client is looked at now and then. */
+/* A pid of another namespace means nothing here: such a client is looked at now and then, as is one
+ * for whom no pidfd can be had. */
 static struct process *process_of_slot(struct segment *segment, uint32_t client,
 				       uint32_t generation)
 {
 	uint32_t pid = client_word_pid(slot_client_word(segment->seg, client));
 	bool is_gone;
 	int fd = slot_pidfd(segment->seg, client, generation, &is_gone);
-	struct process *process = fd < 0 ? NULL : find_process(pid);
+	bool is_ours = slot_is_of_our_namespace(segment->seg, client);
+	struct process *process = is_ours ? find_process(pid) : NULL;
 
 	if (process || is_gone)
 		return process;
-	return make_process(fd < 0 ? 0 : pid, fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0));
+	return make_process(is_ours ? pid : 0, fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 static unsigned watch_slot(struct segment *segment, uint32_t client)

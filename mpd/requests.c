@@ -91,6 +91,7 @@ void requests_fill_welcome(struct proto_welcome *welcome)
 	welcome->signature = layout_signature();
 	snprintf(welcome->version, sizeof(welcome->version), "%s", MPD_VERSION);
 	snprintf(welcome->engine, sizeof(welcome->engine), "%s", loop_engine());
+	welcome->engine_reason = (uint16_t)loop_engine_reason();
 }
 
 static int handle_HELLO(struct conn *conn, const void *request, struct reply *reply)

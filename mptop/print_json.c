@@ -80,6 +80,7 @@ static void put_thread(struct json *json, const struct mp_snapshot *snapshot,
 	json_unsigned(json, "tid", thread->tid);
 	json_string(json, "name", thread->name);
 	json_string(json, "engine", thread->engine);
+	json_string(json, "engine_reason", thread->engine_reason);
 	json_bool(json, "is_waiting", thread->is_waiting);
 	json_bool(json, "is_asleep", thread->is_asleep);
 	json_signed(json, "waiting_ns", thread->waiting_ns);
@@ -244,6 +245,7 @@ static void put_mpd(struct json *json, const struct model *model)
 	json_unsigned(json, "pid", info->mpd_pid);
 	json_string(json, "version", info->mpd_version);
 	json_string(json, "engine", info->mpd_engine);
+	json_string(json, "engine_reason", info->mpd_engine_reason);
 	json_signed(json, "age_ns", info->mpd_age_ns);
 	json_unsigned(json, "restarts", info->mpd_restarts);
 	model_add_mpd(&text, model);

@@ -19,10 +19,7 @@ int main(void)
 	}
 	if (engine->engine == ENGINE_URING)
 		printf("%s\n", engine->name);
-	else if (probe_uring_error() < 0 && probe_uring_error() != -ECANCELED)
-		printf("%s (io_uring is refused: %s)\n", engine->name,
-		       strerror(-probe_uring_error()));
 	else
-		printf("%s (asked for)\n", engine->name);
+		printf("%s (%s)\n", engine->name, probe_reason_text(probe_reason()));
 	return 0;
 }

@@ -45,7 +45,8 @@ struct mp_observed_thread {
 	uint64_t holds[14]; /* object ids (a hint; mp_observed_lock.owner_thread is the truth) */
 	uint64_t sleeps_uring, sleeps_futex, wakeups, spurious, rings, handed_on, spins_won;
 	char name[16];
-	char engine[8]; /* "uring", "futex" */
+	char engine[8]; /* "uring", "futex", "" before its first sleep */
+	const char *engine_reason; /* why not in io_uring, ""; as long as the library is loaded */
 };
 
 struct mp_observed_lock {
@@ -141,6 +142,7 @@ struct mp_endpoint_info {
 	int32_t mpd_error; /* why none was reached: -EACCES or -EPERM if we may not, -EPROTO if it
 			    * is of another version (mpd_version tells which); 0: it was */
 	uint32_t is_file; /* not an endpoint: `endpoint` is what mp_observe_file looks at */
+	const char *mpd_engine_reason; /* why its loop is not in io_uring, "" */
 };
 
 /* Look at an endpoint (NULL: found as mp_segment_open does, but nothing is started). Works without

@@ -44,7 +44,9 @@ struct mp_segment_info {
 	uint32_t threads;
 	uint32_t objects;
 	char engine[16]; /* how this process sleeps: "uring" or "futex" */
-	uint64_t reserved[8];
+	/* Why not in io_uring, "" if it is; as long as the library is loaded. */
+	const char *engine_reason;
+	uint64_t reserved[7];
 };
 
 /* A segment belongs to the user who made it, and so does its name: two users may each have an
