@@ -47,23 +47,10 @@ static const struct seg_hooks hooks = {
 	.thread_ended = recover_thread,
 };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
 /* In a forked child, which has one thread yet: the mutex's holder may not exist here. */
 static void notice_fork(void)
 {
 	pthread_mutex_init(&mutex, NULL);
-}
-
-static void start(void)
-{
-	pthread_atfork(NULL, NULL, notice_fork);
-}
-
-static void lock_process(void)
-{
-	pthread_once(&once, start);
-	pthread_mutex_lock(&mutex);
 }
 
 /* --- attaching --- */
@@ -173,7 +160,7 @@ static int join_after_fork(struct seg *seg)
 
 	if (!segment)
 		return explain(-EPERM, "segment '%s' was closed before the fork", seg->name);
-	lock_process();
+	pthread_mutex_lock(&mutex);
 	endpoint_after_fork();
 	pthread_mutex_unlock(&mutex);
 	pthread_mutex_init(&seg->mutex, NULL);
@@ -225,7 +212,7 @@ static bool is_taking_part(const struct seg *seg)
 
 void client_child_ended(uint32_t pid)
 {
-	lock_process();
+	pthread_mutex_lock(&mutex);
 	for (struct mp_segment *segment = segments; segment; segment = segment->next)
 		if (is_taking_part(segment->seg))
 			sweep_pid(segment->seg, pid);
@@ -321,7 +308,9 @@ static int obtain_and_attach(struct mp_segment *fresh, const char *name,
 		if (result == 0)
 			enlist(fresh);
 	}
-	if (result == 0)
+	if (result < 0)
+		client_give_back(fresh);
+	else
 		*ret_segment = known ? known : fresh;
 	return result;
 }
@@ -377,7 +366,10 @@ int mp_segment_open(const char *name, const struct mp_segment_opts *opts,
 		result = segment_check_opts(name, opts);
 	if (result < 0)
 		return result;
-	lock_process();
+	if (self_prepare(notice_fork) < 0)
+		return explain(-ENOMEM, "segment '%s': no memory to notice forks and threads' ends",
+			       name);
+	pthread_mutex_lock(&mutex);
 	result = open_locked(name, opts ? opts : &defaults, ret_segment);
 	pthread_mutex_unlock(&mutex);
 	return result;
@@ -419,7 +411,7 @@ mp_segment *mp_segment_close(mp_segment *segment)
 	KEEP_ERRNO;
 	if (!segment)
 		return NULL;
-	lock_process();
+	pthread_mutex_lock(&mutex);
 	endpoint_after_fork();
 	if (--segment->users == 0) {
 		forget(segment);
@@ -431,7 +423,7 @@ mp_segment *mp_segment_close(mp_segment *segment)
 
 void client_leave_all(void)
 {
-	lock_process();
+	pthread_mutex_lock(&mutex);
 	endpoint_after_fork();
 	while (segments) {
 		struct mp_segment *segment = segments;
@@ -469,7 +461,7 @@ int mp_segment_unlink(const char *name)
 
 	if (result < 0)
 		return result;
-	lock_process();
+	pthread_mutex_lock(&mutex);
 	result = unlink_locked(name);
 	pthread_mutex_unlock(&mutex);
 	return result;

@@ -28,6 +28,9 @@ int client_obtain(struct mp_segment *segment, const char *name, const struct mp_
 /* The sentence of mpd's refusal; returns the error. */
 int client_explain_open(int error, const char *name);
 
+/* What client_obtain got is not used after all: mpd need not keep it. */
+void client_give_back(struct mp_segment *segment);
+
 /* In a child of mp_process_start: attach now and be known under that name. 0 or -errno. */
 int client_join_as_child(mp_segment *segment, const char *name, uint32_t parent);
 

@@ -60,7 +60,7 @@ int client_explain_open(int error, const char *name)
 	case -EDQUOT:
 		return explain(error, "segment '%s' is over the quota", name);
 	default:
-		return explain(error, "segment '%s' could not be opened", name);
+		return explain(error, "mpd could not be asked for segment '%s'", name);
 	}
 }
 
@@ -118,6 +118,12 @@ static int explain_refusal(int error, const char *name, const struct proto_opene
 	}
 }
 
+/* mpd holds what it has handed out, or waits for it to be formatted, until the connection ends. */
+void client_give_back(struct mp_segment *segment)
+{
+	connection_hang_up(&segment->endpoint->connection);
+}
+
 int client_obtain(struct mp_segment *segment, const char *name, const struct mp_segment_opts *opts,
 		  int *ret_fd)
 {
@@ -146,8 +152,10 @@ int client_obtain(struct mp_segment *segment, const char *name, const struct mp_
 	}
 	segment->number = opened.segment;
 	result = opened.must_format ? format(segment, &opened, fds.fd[0], name) : 0;
-	if (result < 0)
+	if (result < 0) {
 		close(fds.fd[0]);
+		client_give_back(segment);
+	}
 	*ret_fd = fds.fd[0];
 	return result;
 }

@@ -56,10 +56,22 @@ static void use_socket(struct connection *connection, int fd)
 		connection->mpd_pid = (uint32_t)peer.pid;
 }
 
-/* Time is over for the other side: where a socket says EAGAIN, we say so. */
-static int as_timeout(int error)
+/* What a socket or a file lock says, in the words of our headers. EAGAIN: the other side's time is
+ * over. ENOLCK: the kernel had no memory for a lock. */
+static int as_ours(int error)
 {
-	return error == -EAGAIN ? -ETIMEDOUT : error;
+	switch (error) {
+	case -EAGAIN:
+		return -ETIMEDOUT;
+	case -ENFILE:
+	case -ETOOMANYREFS:
+		return -EMFILE;
+	case -ENOBUFS:
+	case -ENOLCK:
+		return -ENOMEM;
+	default:
+		return error;
+	}
 }
 
 static int dial(const char *path, int socket_flags)
@@ -73,12 +85,11 @@ static int dial(const char *path, int socket_flags)
 		return result;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | socket_flags, 0);
 	if (fd < 0)
-		return -errno;
+		return as_ours(-errno);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-		result = as_timeout(-errno);
-	else if (!trust_is_mpd(fd, path))
+	result = as_ours(wire_connect(fd, &address));
+	if (result == 0 && !trust_is_mpd(fd, path))
 		result = -EPERM;
 	if (result < 0)
 		close(fd);
@@ -99,7 +110,7 @@ static int send_request(struct connection *connection, enum proto_type type, con
 		return -EINVAL;
 	memcpy(packet, &head, sizeof head);
 	memcpy(packet + sizeof head, request, bytes);
-	return as_timeout(wire_send(connection->socket, packet, sizeof head + bytes, NULL));
+	return as_ours(wire_send(connection->socket, packet, sizeof head + bytes, NULL));
 }
 
 /* Is this the answer to the latest request, and as long as it has to be? Where it is not, *ret_head
@@ -141,10 +152,12 @@ static int receive_answer(struct connection *connection, void *answer, size_t by
 	struct proto_head head = { 0 };
 	int got = wire_receive(connection->socket, packet, sizeof packet, &fds);
 
-	if (got == -EAGAIN)
-		connection_hang_up(connection); /* too late an answer would be taken for the next */
-	if (got <= 0)
-		return got < 0 ? as_timeout(got) : -EPIPE;
+	if (got <= 0) {
+		/* An answer that comes too late would be taken for the next one, and of what mpd
+		 * handed out without our getting it, it only hears in this way. */
+		connection_hang_up(connection);
+		return got < 0 ? as_ours(got) : -EPIPE;
+	}
 	if (!is_in_step(connection, packet, (size_t)got, bytes, &head)) {
 		connection_hang_up(connection); /* the next request begins anew */
 		head.status = -EPROTO;
@@ -175,7 +188,7 @@ static int lock_roster_byte(struct connection *connection)
 			return 0;
 		}
 		if (errno != EAGAIN && errno != EACCES)
-			return -errno;
+			return as_ours(-errno);
 		byte = 0; /* a process of another pid namespace has the same number */
 	}
 	/* Somebody, who may be another user, keeps them all. It is but one of several proofs. */
@@ -202,6 +215,8 @@ int connection_post(struct connection *connection, enum proto_type type, const v
 					: send_request(connection, type, request, request_bytes);
 	if (result == 0)
 		connection->unread++;
+	else
+		connection_hang_up(connection); /* then mpd looks for itself what became of us */
 	return result;
 }
 
@@ -215,8 +230,13 @@ static int read_past_posts(struct connection *connection)
 	for (; connection->unread > 0; connection->unread--) {
 		fds.count = 0;
 		got = wire_receive(connection->socket, packet, sizeof packet, &fds);
-		if (got <= 0)
-			return got < 0 ? as_timeout(got) : -EPIPE;
+		/* Read, but for its descriptor: that was not wanted anyway. */
+		if (got == -EMFILE)
+			continue;
+		if (got <= 0) {
+			connection_hang_up(connection);
+			return got < 0 ? as_ours(got) : -EPIPE;
+		}
 		wire_close_fds(&fds);
 	}
 	/* A welcome's roster descriptor was closed, and with it our lock dropped. */

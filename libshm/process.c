@@ -178,7 +178,7 @@ static int fork_child(mp_segment *segment, struct mp_process *process, int (*fn)
 	int report[2], error;
 
 	if (pipe2(report, O_CLOEXEC) < 0)
-		return -errno;
+		return errno == ENFILE ? -EMFILE : -errno;
 	fflush(NULL); /* else what is buffered would be written twice */
 	object_pin(segment->seg, &pins);
 	process->pid = fork();

@@ -13,6 +13,7 @@
 #include "seg.h"
 
 #include "bits.h"
+#include "errno_kept.h"
 #include "slotword.h"
 
 #include <errno.h>
@@ -108,6 +109,7 @@ int seg_plan(uint64_t size_bytes, uint32_t max_clients, uint32_t max_threads,
 
 static int commit_range(int fd, uint64_t from, uint64_t until)
 {
+	KEEP_ERRNO;
 	int r;
 
 	do
@@ -124,6 +126,12 @@ static uint64_t committed_bytes(int fd)
 	struct stat status;
 
 	return fstat(fd, &status) < 0 ? 0 : (uint64_t)status.st_blocks * 512;
+}
+
+/* EAGAIN: a limit of locked memory. Here it would mean that the segment is being made. */
+static int map_error(void)
+{
+	return errno == EAGAIN ? -ENOMEM : -errno;
 }
 
 static void format_header(struct shm_header *header, const char *name, uint64_t generation,
@@ -184,7 +192,7 @@ int seg_format(int fd, const char *name, uint64_t generation, const struct seg_g
 		return r;
 	header = mmap(NULL, end, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (header == MAP_FAILED)
-		return -errno;
+		return map_error();
 	format_header(header, name, generation, at);
 	format_slots((uint8_t *)header, at);
 	store_relaxed(&header->committed_bytes, committed_bytes(fd)); /* a hint */
@@ -308,7 +316,7 @@ static int map_memory(struct seg *seg, int fd, bool is_read_only)
 	void *base = mmap(NULL, seg->size, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
 
 	if (base == MAP_FAILED)
-		return -errno;
+		return map_error();
 	/* A dumped map would commit every page of the segment and hide the death for seconds. */
 	(void)madvise(base, seg->size, MADV_DONTDUMP);
 	seg->base = base;

@@ -14,6 +14,7 @@
 #include "slot.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -25,8 +26,11 @@ _Thread_local struct self *self_latest tls_fast;
 static _Thread_local struct self *selves_of_thread;
 static _Thread_local uint64_t selves_epoch;
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t ends;
+static atom32 preparer;    /* the pid of who prepares, 0: nobody */
+static atom32 is_prepared;
+static pthread_key_t ends; /* its destructor is called where the value is not NULL */
+static bool has_key, has_atfork;
+static void (*call_after_fork)(void);
 static pthread_mutex_t fork_mutex = PTHREAD_MUTEX_INITIALIZER;
 /* A thread that ends and one that detaches must not both end the same self. */
 static pthread_mutex_t ends_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -104,23 +108,65 @@ static void notice_fork(void)
 	(void)self_fork_epoch();
 }
 
-static void start(void)
+/* Each part once, however often the others fail. Without any of them a fork or the end of a thread
+ * could pass unseen. */
+static int prepare_parts(void)
 {
-	pthread_key_create(&ends, thread_ends);
-	pthread_atfork(NULL, NULL, notice_fork);
-	fork_page = map_wiped(4096);
-	if (fork_page)
-		store_relaxed(fork_page, 1);
+	if (!has_key)
+		has_key = pthread_key_create(&ends, thread_ends) == 0;
+	if (!has_atfork)
+		has_atfork = pthread_atfork(NULL, NULL, notice_fork) == 0;
+	if (!fork_page) {
+		fork_page = map_wiped(4096);
+		if (fork_page)
+			store_relaxed(fork_page, 1);
+	}
+	return has_key && has_atfork && fork_page ? 0 : -ENOMEM;
+}
+
+/* One at a time. Not pthread_once, which cannot be tried again. A forked child that finds its
+ * parent's pid here has no such thread, and goes on where that one was. */
+static int prepare(void)
+{
+	uint32_t me = (uint32_t)getpid(), who = 0;
+	int error = 0;
+
+	while (!cas_acquire(&preparer, &who, me) && who == me) {
+		sched_yield();
+		who = 0;
+	}
+	store_relaxed(&preparer, me);
+	if (!load_relaxed(&is_prepared))
+		error = prepare_parts();
+	if (error == 0)
+		/* edge self_prepared: release -> self_prepare(), self_fork_epoch() acquire; makes
+		 * key and page visible */
+		store_release(&is_prepared, 1);
+	store_release(&preparer, 0);
+	return error;
+}
+
+int self_prepare(void (*after_fork)(void))
+{
+	int error = load_acquire(&is_prepared) ? 0 : prepare(); /* edge self_prepared */
+
+	if (error == 0)
+		call_after_fork = after_fork;
+	return error;
 }
 
 uint64_t self_fork_epoch(void)
 {
-	pthread_once(&once, start);
-	if (fork_page && unlikely(load_relaxed(fork_page) == 0)) {
+	/* edge self_prepared. Before that there is no segment, and all forks are alike. */
+	if (unlikely(!load_acquire(&is_prepared)) && prepare() < 0)
+		return 0;
+	if (unlikely(load_relaxed(fork_page) == 0)) {
 		/* Called from fork() itself (notice_fork), or after a fork by a bare system call:
 		 * one thread lives here. The mutexes may be held by threads that do not. */
 		pthread_mutex_init(&fork_mutex, NULL);
 		pthread_mutex_init(&ends_mutex, NULL);
+		if (call_after_fork)
+			call_after_fork();
 		add_relaxed(&fork_epoch, 1);
 		store_relaxed(fork_page, 1);
 	}
@@ -240,14 +286,15 @@ static void enlist(struct seg *seg, struct self *self, struct self_node *node)
 	pthread_mutex_unlock(&seg->mutex);
 	self->next = selves_of_thread;
 	selves_of_thread = self;
-	pthread_setspecific(ends, self);
 }
 
 static int make(struct seg *seg, struct self **ret_self)
 {
 	struct self_node *node = malloc(sizeof *node);
 	struct self *self = node ? map_wiped(SELF_BYTES) : NULL;
-	int error = self ? claim(seg, self) : -ENOMEM;
+	/* Any value will do, and it is not taken back: thread_ends() goes by the list. */
+	bool is_end_seen = self && pthread_setspecific(ends, &ends) == 0;
+	int error = is_end_seen ? claim(seg, self) : -ENOMEM;
 
 	if (error < 0) {
 		if (self)

@@ -57,6 +57,10 @@ static inline int self_get(struct seg *seg, struct self **ret_self)
 	return self_find(seg, ret_self);
 }
 
+/* What all threads and forks of this process need; before the first segment. `after_fork` is called
+ * in each forked child while it has one thread. 0 or -ENOMEM, then it may be tried again. */
+int self_prepare(void (*after_fork)(void));
+
 /* Every thread of this process leaves the segment (detach). */
 void self_forget_all(struct seg *seg);
 

@@ -48,6 +48,12 @@ static void become_mpd(const char *program, char *const arguments[], int voice)
 	_exit(grandchild < 0 ? 1 : 0);
 }
 
+/* For who wants to talk to mpd, each reason why there is none is the same error. */
+static int explain_no_process(int error)
+{
+	return explain(-ECONNREFUSED, "no process could be made for mpd (%s)", strerror(error));
+}
+
 static int start(const char *program, const char *endpoint, int voice)
 {
 	char *const arguments[] = { (char *)"mpd", (char *)"--supervise", (char *)"--endpoint",
@@ -56,7 +62,7 @@ static int start(const char *program, const char *endpoint, int voice)
 	long child = syscall(SYS_clone, 0, NULL, NULL, NULL, 0);
 
 	if (child < 0)
-		return explain(-errno, "no process could be made for mpd");
+		return explain_no_process(errno);
 	if (child == 0)
 		become_mpd(program, arguments, voice);
 	while (waitpid((pid_t)child, &status, __WCLONE) < 0)
@@ -64,7 +70,7 @@ static int start(const char *program, const char *endpoint, int voice)
 			return 0; /* somebody else reaped it */
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0
 		       ? 0
-		       : explain(-EAGAIN, "no process could be made for mpd");
+		       : explain_no_process(EAGAIN);
 }
 
 int spawn_mpd(const char *endpoint, struct spawn *spawn)
@@ -75,10 +81,11 @@ int spawn_mpd(const char *endpoint, struct spawn *spawn)
 
 	*spawn = (struct spawn){ .fd = -1 };
 	if (access(program, X_OK) < 0)
-		return explain(-errno, "mpd is not installed at %s; set MP_MPD to its path",
-			       program);
+		return explain(-ECONNREFUSED, "mpd is not installed at %s (%s); set MP_MPD to its "
+					      "path", program, strerror(errno));
 	if (pipe2(channel, O_CLOEXEC | O_NONBLOCK) < 0)
-		return explain(-errno, "no pipe could be made to start mpd with");
+		return explain(-EMFILE, "no pipe could be made to start mpd with (%s)",
+			       strerror(errno));
 	result = start(program, endpoint, channel[1]);
 	close(channel[1]);
 	spawn->fd = channel[0];

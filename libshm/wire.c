@@ -213,3 +213,13 @@ int wire_address(const char *path, struct sockaddr_un *ret_address)
 	memcpy(ret_address->sun_path, path, length + 1);
 	return 0;
 }
+
+int wire_connect(int socket, const struct sockaddr_un *address)
+{
+	int result;
+
+	do
+		result = connect(socket, (const struct sockaddr *)address, sizeof(*address));
+	while (result < 0 && errno == EINTR);
+	return result < 0 ? -errno : 0;
+}

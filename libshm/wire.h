@@ -38,4 +38,7 @@ int wire_private_endpoint(char ret_path[static 108]);
 int wire_name_private_endpoint(char ret_path[static 108]);
 int wire_address(const char *path, struct sockaddr_un *ret_address);
 
+/* 0 or -errno. A signal ends a connect that waits for its place in the queue; it tries again. */
+int wire_connect(int socket, const struct sockaddr_un *address);
+
 #endif

@@ -90,7 +90,8 @@ mp_segment *mp_segment_close(mp_segment *segment);
  * Blocks:  for the answer of mpd, at most 5 s.
  * Threads: any.
  * Crash:   the name is removed or it is not.
- * Errors:  -ENOENT -ECONNREFUSED -ETIMEDOUT -EPERM -EINVAL -ENAMETOOLONG
+ * Errors:  -ENOENT -ECONNREFUSED -ETIMEDOUT -EPERM -EPROTO -EINVAL -ENAMETOOLONG -ENOMEM
+ *          -EMFILE
  */
 MP_MUST_USE int mp_segment_unlink(const char *name);
 
