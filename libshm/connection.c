@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -172,6 +173,17 @@ static int receive_answer(struct connection *connection, void *answer, size_t by
 	return head.status;
 }
 
+/* A number that no image of a program had before: one that executes itself anew must not hold the
+ * byte of what it was, else that would live for ever. */
+static uint64_t new_roster_byte(void)
+{
+	uint64_t byte;
+
+	if (getrandom(&byte, sizeof byte, GRND_NONBLOCK) != (ssize_t)sizeof byte)
+		byte = (uint64_t)getpid() << 40 ^ (uint64_t)clock_now_ns();
+	return byte >> 2 | 1;
+}
+
 /* Any byte that nobody else holds will do: the offset need not exist in the file. */
 static int lock_roster_byte(struct connection *connection)
 {
@@ -181,7 +193,7 @@ static int lock_roster_byte(struct connection *connection)
 		struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
 
 		if (!byte)
-			byte = ((uint64_t)getpid() << 20 | attempt) + 1;
+			byte = new_roster_byte();
 		lock.l_start = (off_t)byte;
 		if (fcntl(connection->roster_fd, F_SETLK, &lock) == 0) {
 			connection->roster_byte = byte;
@@ -189,7 +201,7 @@ static int lock_roster_byte(struct connection *connection)
 		}
 		if (errno != EAGAIN && errno != EACCES)
 			return as_ours(-errno);
-		byte = 0; /* a process of another pid namespace has the same number */
+		byte = 0; /* somebody has drawn the same number */
 	}
 	/* Somebody, who may be another user, keeps them all. It is but one of several proofs. */
 	connection->roster_byte = ROSTER_BYTE_NONE;

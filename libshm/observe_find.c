@@ -369,7 +369,8 @@ static void note_failure(struct mp_endpoint_info *info, int error)
 		info->mpd_error = error;
 }
 
-/* Ask each candidate; the first that answers is the endpoint. 1 answered, 0 nobody, -ENOMEM, -EMFILE. */
+/* Ask each candidate; the first that answers is the endpoint. 1 answered, 0 nobody, -ENOMEM,
+ * -EMFILE. */
 static int ask_candidates(struct mp_observer *observer)
 {
 	int64_t deadline_ns = clock_now_ns() +

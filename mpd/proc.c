@@ -19,39 +19,39 @@
 static bool is_line_of(const char *line, const struct stat *file)
 {
 	unsigned device_major, device_minor;
-	unsigned long long inode;
+	unsigned long long offset, inode;
 
-	if (sscanf(line, "%*x-%*x %*s %*x %x:%x %llu", &device_major, &device_minor, &inode) != 3)
+	if (sscanf(line, "%*x-%*x %*s %llx %x:%x %llu", &offset, &device_major, &device_minor,
+		   &inode) != 4)
 		return false;
-	return inode == file->st_ino && device_major == major(file->st_dev) &&
+	return offset == 0 && inode == file->st_ino && device_major == major(file->st_dev) &&
 	       device_minor == minor(file->st_dev);
 }
 
-/* Looks at the whole lines; moves the begun one to the front, *used is its length. */
-static bool scan_lines(char *text, size_t *used, const struct stat *file)
+/* Counts among the whole lines; moves the begun one to the front, *used is its length. */
+static int scan_lines(char *text, size_t *used, const struct stat *file)
 {
 	char *line = text;
-	bool is_found = false;
+	int count = 0;
 
 	text[*used] = '\0';
-	for (char *end = strchr(line, '\n'); end && !is_found; end = strchr(line, '\n')) {
+	for (char *end = strchr(line, '\n'); end; end = strchr(line, '\n')) {
 		*end = '\0';
-		is_found = is_line_of(line, file);
+		count += is_line_of(line, file);
 		line = end + 1;
 	}
 	*used -= (size_t)(line - text);
 	memmove(text, line, *used);
-	return is_found;
+	return count;
 }
 
-int proc_has_mapped(uint32_t pid, int fd)
+int proc_count_mapped(uint32_t pid, int fd)
 {
 	char path[32], text[PIECE_BYTES + 1];
 	struct stat file;
-	bool is_found = false;
 	size_t used = 0;
 	ssize_t got = 0;
-	int maps;
+	int maps, count = 0;
 
 	if (fstat(fd, &file) < 0)
 		return -errno;
@@ -59,11 +59,11 @@ int proc_has_mapped(uint32_t pid, int fd)
 	maps = open(path, O_RDONLY | O_CLOEXEC);
 	if (maps < 0)
 		return -errno;
-	while (!is_found && used < PIECE_BYTES &&
+	while (used < PIECE_BYTES &&
 	       (got = read(maps, text + used, PIECE_BYTES - used)) > 0) {
 		used += (size_t)got;
-		is_found = scan_lines(text, &used, &file);
+		count += scan_lines(text, &used, &file);
 	}
 	close(maps);
-	return got < 0 ? -EIO : is_found;
+	return got < 0 ? -EIO : count;
 }

@@ -7,7 +7,8 @@
 
 #include <stdint.h>
 
-/* Has the process the file of this descriptor mapped? 1, 0, or -errno: it cannot be told. */
-int proc_has_mapped(uint32_t pid, int fd);
+/* How often has the process the file of this descriptor mapped from its beginning? -errno: it
+ * cannot be told. */
+int proc_count_mapped(uint32_t pid, int fd);
 
 #endif

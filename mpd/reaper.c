@@ -210,11 +210,24 @@ static bool is_slot_used(const struct watch *watch)
 	       (state == SLOT_LIVE || state == SLOT_SETUP);
 }
 
+/* The slots that a process has in a segment, under all its connections. It maps the segment once
+ * for each: one that executed another program, or itself anew, has slots without a map. */
+static unsigned count_slots(const struct process *like, const struct segment *segment)
+{
+	unsigned count = 0;
+
+	for (struct process *process = processes; process; process = process->next)
+		for (struct watch *watch = process->watches; watch; watch = watch->next)
+			count += process->pid == like->pid && watch->segment == segment &&
+				 is_slot_used(watch);
+	return count;
+}
+
 /* Nobody speaks for it: does the process still use this slot? A free byte alone proves nothing,
  * closing any descriptor of the roster frees it. */
 static bool is_lost(const struct process *process, const struct watch *watch)
 {
-	int mapped;
+	int maps;
 
 	if (process->pidfd < 0 &&
 	    slot_is_dead(watch->segment->seg, watch->client, watch->generation))
@@ -223,11 +236,12 @@ static bool is_lost(const struct process *process, const struct watch *watch)
 		return false;
 	/* Where the maps cannot be read and a pidfd or a connection speaks for it, the process gets
 	 * the benefit. */
-	mapped = proc_has_mapped(process->pid, watch->segment->fd);
+	maps = proc_count_mapped(process->pid, watch->segment->fd);
+	if (maps >= 0)
+		return (unsigned)maps < count_slots(process, watch->segment);
 	if (process->pidfd >= 0)
-		return mapped == 0;
-	return process->is_connected ? mapped == 0 || mapped == -ENOENT || mapped == -ESRCH
-				     : mapped != 1;
+		return false;
+	return !process->is_connected || maps == -ENOENT || maps == -ESRCH;
 }
 
 /* Look at a process without a connection, or without a pidfd: a forked child may keep the
@@ -398,10 +412,12 @@ void reaper_connection_ended(struct process *process)
 	examine(process);
 }
 
-static struct process *find_process(uint32_t pid)
+/* A connected one speaks for the slots it has told of. Another of its pid may be what it was before
+ * it executed itself anew. */
+static struct process *find_silent_process(uint32_t pid)
 {
 	for (struct process *process = processes; process; process = process->next)
-		if (process->pid == pid && pid != 0)
+		if (process->pid == pid && pid != 0 && !process->is_connected)
 			return process;
 	return NULL;
 }
@@ -415,7 +431,7 @@ static struct process *process_of_slot(struct segment *segment, uint32_t client,
 	bool is_gone;
 	int fd = slot_pidfd(segment->seg, client, generation, &is_gone);
 	bool is_ours = slot_is_of_our_namespace(segment->seg, client);
-	struct process *process = is_ours ? find_process(pid) : NULL;
+	struct process *process = is_ours ? find_silent_process(pid) : NULL;
 
 	if (process || is_gone)
 		return process;
