@@ -6,6 +6,7 @@
 #include "client.h"
 
 #include "bits.h"
+#include "connection_explain.h"
 #include "explain.h"
 #include "opts.h"
 #include "segment_opts.h"
@@ -58,7 +59,7 @@ int client_explain_open(int error, const char *name)
 					"segments, or raise mpd's limit (ulimit -n, LimitNOFILE=)",
 			       name);
 	case -EDQUOT:
-		return explain(error, "segment '%s' is over the quota", name);
+		return explain(error, "segment '%s': mpd has no room for more", name);
 	default:
 		return explain(error, "mpd could not be asked for segment '%s'", name);
 	}
@@ -113,6 +114,8 @@ static int explain_refusal(int error, const char *name, const struct proto_opene
 	case REASON_SEVERAL:
 		return explain(error, "segment '%s' is offered by user %u and by user %u; "
 				      "opts.owner says which", name, why.uid, why.other_uid);
+	case REASON_QUOTA:
+		return connection_explain_quota("segment", name, &why);
 	default:
 		return client_explain_open(error, name);
 	}

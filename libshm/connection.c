@@ -285,6 +285,8 @@ static int say_hello(struct connection *connection)
 		wire_close_fds(&fds);
 		return -EPROTO;
 	}
+	if (result == -EDQUOT)
+		memcpy(&connection->refused, &welcome, sizeof connection->refused);
 	if (result < 0)
 		return result;
 	connection->mpd_pid = welcome.pid;
@@ -341,6 +343,8 @@ static int connect_to(struct connection *connection, const char *path)
 		connection->is_strange = true;
 		return connection_explain_hang_up(path);
 	}
+	if (result == -EDQUOT)
+		return connection_explain_quota("the connection to", path, &connection->refused);
 	return result == -EPROTO ? connection_explain_stranger(connection, path) : result;
 }
 
@@ -377,7 +381,7 @@ static int explain_failure(const struct connection *connection, int error, const
 {
 	if (error == -ETIMEDOUT)
 		return connection_explain_silence(connection, path, ANSWER_PATIENCE_S);
-	if (connection->is_strange)
+	if (connection->is_strange || error == -EDQUOT)
 		return error; /* explained where it was met */
 	if (error == -EPERM)
 		return trust_explain(path);

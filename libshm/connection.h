@@ -27,6 +27,7 @@ struct connection {
 	uint32_t serial;
 	uint32_t unread; /* answers to posts, read before the next one that is waited for */
 	char endpoint[108];
+	struct proto_refused refused; /* the greeting, with -EDQUOT: why */
 	struct connection_stranger stranger; /* who refused the latest HELLO for its version */
 	bool is_strange; /* the latest HELLO met another version; explained */
 	struct proto_head answered; /* the head of the latest answer */

@@ -64,6 +64,28 @@ int connection_explain_nobody(int error, const char *path, const char *advice)
 		       advice);
 }
 
+int connection_explain_quota(const char *what, const char *name, const struct proto_refused *why)
+{
+	static const char *const options[] = {
+#define QUOTA(id, field, option, fallback, text) [QUOTA_##id] = option,
+#include "tbl/quotas.h"
+#undef QUOTA
+	};
+	static const char *const texts[] = {
+#define QUOTA(id, field, option, fallback, text) [QUOTA_##id] = text,
+#include "tbl/quotas.h"
+#undef QUOTA
+	};
+
+	if (why->quota == QUOTA_NONE || why->quota >= QUOTA_COUNT)
+		return explain(-EDQUOT, "%s '%s': mpd has no room for more", what, name);
+	return explain(-EDQUOT,
+		       "%s '%s' is over mpd's quota %s: %llu of %llu are used (%s); end or remove "
+		       "some, or have %s raised in mpd.conf", what, name, options[why->quota],
+		       (unsigned long long)why->used, (unsigned long long)why->allowed,
+		       texts[why->quota], options[why->quota]);
+}
+
 int connection_explain_other(int error, const char *path)
 {
 	if (error == -EMFILE)

@@ -21,6 +21,9 @@ int connection_explain_hang_up(const char *path);
 /* Nobody listens: -ECONNREFUSED. `advice` says what to do. */
 int connection_explain_nobody(int error, const char *path, const char *advice);
 
+/* mpd says that it would be more than somebody may have: -EDQUOT. `what` is refused. */
+int connection_explain_quota(const char *what, const char *name, const struct proto_refused *why);
+
 /* All else: returns `error`, 0 if it is 0. */
 int connection_explain_other(int error, const char *path);
 

@@ -97,13 +97,23 @@ struct proto_opened {
 	uint32_t mode;
 };
 
-/* In place of proto_opened when an OPEN was refused with -EPERM, -EINVAL or -EDQUOT. */
+enum proto_quota {
+	QUOTA_NONE, /* mpd's own tables are full */
+#define QUOTA(name, field, option, fallback, text) QUOTA_##name,
+#include "tbl/quotas.h"
+#undef QUOTA
+	QUOTA_COUNT,
+};
+
+/* In place of the body when an OPEN was refused with -EPERM, -EINVAL or -EDQUOT, or a HELLO with
+ * -EDQUOT. */
 enum proto_reason {
 	REASON_NONE,
 	REASON_MODE,    /* uid's segment: its gid and mode let you look and not attach */
 	REASON_HIDDEN,  /* uid has nothing of that name for you */
 	REASON_GROUP,   /* you are not in the group gid */
 	REASON_SEVERAL, /* uid and other_uid offer one of that name */
+	REASON_QUOTA,   /* enum proto_quota: so much is used, so much is allowed */
 };
 
 struct proto_refused {
@@ -112,10 +122,12 @@ struct proto_refused {
 	uint32_t gid;
 	uint32_t mode;
 	uint32_t other_uid;
-	uint32_t reserved0;
-	uint64_t reserved[2];
+	uint32_t quota;
+	uint64_t used;
+	uint64_t allowed;
 };
 static_assert(sizeof(struct proto_refused) == sizeof(struct proto_opened), "one for the other");
+static_assert(sizeof(struct proto_refused) <= sizeof(struct proto_welcome), "and there too");
 
 struct proto_segment {
 	uint64_t segment;

@@ -5,6 +5,7 @@
 #include "ctl.h"
 
 #include "log.h"
+#include "quota.h"
 #include "reaper.h"
 #include "requests.h"
 #include "version.h"
@@ -39,6 +40,11 @@ static union {
 bool ctl_is_system(void)
 {
 	return is_system;
+}
+
+const struct conn *ctl_at(unsigned index)
+{
+	return index < pool_used ? &pool[index] : NULL;
 }
 
 unsigned ctl_client_count(void)
@@ -268,6 +274,12 @@ static void begin(int fd)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || !is_welcome(&peer)) {
 		log_warning("process %d of user %u is not welcome", (int)peer.pid, peer.uid);
+		close(fd);
+		return;
+	}
+	if (quota_is_flood(peer.uid, (uint32_t)peer.pid)) {
+		log_warning("process %d of user %u is refused: too many connections",
+			    (int)peer.pid, peer.uid);
 		close(fd);
 		return;
 	}

@@ -26,6 +26,7 @@ struct conn {
 	bool is_observer;
 	struct process *process; /* reaper.h; NULL until something is attached */
 	struct hold *holds;      /* opened and not attached yet (requests.c) */
+	unsigned hold_count;
 
 	/* An OPEN that waits for the segment's formatter; nothing is read meanwhile. */
 	struct segment *waits_for;
@@ -50,6 +51,9 @@ void ctl_greet(struct conn *conn, bool is_observer);
 void ctl_answer_late(struct conn *conn, uint16_t type, int status, const void *body, size_t bytes,
 		     const struct wire_fds *fds);
 bool ctl_is_system(void);
+
+/* Connection `index`, one without a descriptor too; NULL: there are no more. */
+const struct conn *ctl_at(unsigned index);
 
 /* Say that a client of another version has come and is refused. */
 void ctl_note_stranger(const struct conn *conn, unsigned protocol, uint64_t signature);

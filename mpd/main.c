@@ -117,6 +117,17 @@ static bool is_system(const struct settings *settings, const char *endpoint)
 	return settings->system.number || strcmp(endpoint, WIRE_SYSTEM_ENDPOINT) == 0;
 }
 
+/* A private mpd has one user, and nobody to protect from him: only what was set holds there. */
+static void take_quotas(const struct settings *settings, struct serve_plan *plan)
+{
+	plan->quotas[QUOTA_NONE] = UINT64_MAX;
+#define QUOTA(id, field, name, fallback, text)                                                     \
+	plan->quotas[QUOTA_##id] = plan->is_system || settings->field.is_given ?                   \
+				   (uint64_t)settings->field.number : UINT64_MAX;
+#include "libshm/tbl/quotas.h"
+#undef QUOTA
+}
+
 static int start(const struct settings *settings, const char *endpoint)
 {
 	struct serve_plan plan = { .endpoint = endpoint,
@@ -124,6 +135,7 @@ static int start(const struct settings *settings, const char *endpoint)
 				   .is_system = is_system(settings, endpoint),
 				   .grace_ns = settings->grace.number * 1000000 };
 
+	take_quotas(settings, &plan);
 	harden();
 	if (settings->foreground.number && !settings->supervise.number) {
 		store_open();

@@ -21,5 +21,9 @@ OPTION(user, "user", "NAME", NULL, BOTH, TEXT, "with --system: become that user 
 OPTION(keep, "keep", NULL, NULL, BOTH, FLAG, "stay when nobody uses it")
 OPTION(grace, "grace", "MS", "1000", BOTH, NUMBER(0, 86400000), "leave when unused for that long")
 OPTION(log, "log", "LEVEL", "info", BOTH, LEVEL, "error, warning, info or debug")
+#define QUOTA(id, field, name, fallback, text)                                                     \
+	OPTION(field, name, "N", fallback, BOTH, NUMBER(0, INT64_MAX), text)
+#include "libshm/tbl/quotas.h"
+#undef QUOTA
 OPTION(version, "version", NULL, NULL, LINE, FLAG, "print the version and end")
 OPTION(help, "help", NULL, NULL, LINE, FLAG, "print this and end")

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "loop.h"
 #include "proc.h"
+#include "quota.h"
 #include "memory.h"
 #include "store.h"
 
@@ -406,6 +407,20 @@ int reaper_unwatch(struct process *process, struct segment *segment, uint32_t cl
 	return 0;
 }
 
+unsigned reaper_slots_of(uint32_t pid, const struct segment *segment, bool *ret_is_in)
+{
+	unsigned count = 0;
+
+	for (struct process *process = processes; process; process = process->next)
+		for (struct watch *watch = process->watches; watch; watch = watch->next) {
+			if (process->pid != pid)
+				continue;
+			count++;
+			*ret_is_in |= watch->segment == segment;
+		}
+	return count;
+}
+
 void reaper_connection_ended(struct process *process)
 {
 	process->is_connected = false;
@@ -454,7 +469,7 @@ static unsigned watch_slot(struct segment *segment, uint32_t client)
 		return 0;
 	}
 	process = process_of_slot(segment, client, generation);
-	watch = process ? take_watch() : NULL;
+	watch = process && quota_has_slot(segment->record->uid) ? take_watch() : NULL;
 	if (!watch) {
 		log_error("client %u of '%s' cannot be watched", client, segment->record->name);
 		return 0;

@@ -28,6 +28,9 @@ int reaper_watch(struct process **process, int socket, uint32_t pid, struct segm
 int reaper_unwatch(struct process *process, struct segment *segment, uint32_t client,
 		   uint32_t generation);
 
+/* How many slots that process has in all segments; *ret_is_in: one of them in `segment`. */
+unsigned reaper_slots_of(uint32_t pid, const struct segment *segment, bool *ret_is_in);
+
 /* The connection has ended: is the process still there? */
 void reaper_connection_ended(struct process *process);
 

@@ -38,7 +38,8 @@ struct registry_record {
 	uint32_t uid;
 	atom32 adoptions; /* begun and not finished: more than one means that it kills mpd */
 	char name[NAME_BYTES];
-	uint8_t reserved[8];
+	uint32_t maker_pid; /* whose share it is too, while that process lives; 0: nobody's */
+	uint32_t maker_started; /* its start time, the low half */
 };
 static_assert(sizeof(struct registry_record) == 128, "registry record");
 

@@ -13,6 +13,7 @@
 #include "loop.h"
 #include "reaper.h"
 #include "log.h"
+#include "quota.h"
 #include "version.h"
 
 #include "libshm/object.h"
@@ -64,6 +65,7 @@ static int take_hold(struct conn *conn, struct segment *segment)
 	*hold = (struct hold){ .next = conn->holds, .segment = segment };
 	conn->holds = hold;
 	segment->holds++;
+	conn->hold_count++;
 	return 0;
 }
 
@@ -77,6 +79,7 @@ static void drop_hold(struct conn *conn, struct segment *segment)
 		return;
 	*link = hold->next;
 	segment->holds--;
+	conn->hold_count--;
 	hold->next = free_holds;
 	free_holds = hold;
 }
@@ -94,12 +97,21 @@ void requests_fill_welcome(struct proto_welcome *welcome)
 	welcome->engine_reason = (uint16_t)loop_engine_reason();
 }
 
+static int refuse(struct reply *reply, int error, const struct proto_refused *why)
+{
+	memcpy(reply->body, why, sizeof(*why));
+	return error;
+}
+
 static int handle_HELLO(struct conn *conn, const void *request, struct reply *reply)
 {
 	const struct proto_hello *hello = request;
+	struct proto_refused why = { 0 };
 
 	if (hello->flags & ~HELLO_IS_OBSERVER)
 		return REPLY_DROP;
+	if (quota_may_connect(conn, &why) < 0)
+		return refuse(reply, -EDQUOT, &why);
 	ctl_greet(conn, hello->flags & HELLO_IS_OBSERVER);
 	requests_fill_welcome(reply->body);
 	/* No roster then: to close any descriptor of it would free the process's own byte. */
@@ -144,12 +156,6 @@ static struct segment *visible_segment(const struct conn *conn, uint64_t number)
 	return segment && access_of(&caller, segment->record) != ACCESS_NONE ? segment : NULL;
 }
 
-static int refuse(struct reply *reply, int error, const struct proto_refused *why)
-{
-	memcpy(reply->body, why, sizeof(*why));
-	return error;
-}
-
 static int hand_out(struct segment *segment, struct reply *reply)
 {
 	fill_opened(segment, false, reply->body);
@@ -183,14 +189,22 @@ static int settle_rights(const struct caller *caller, struct proto_open *open, s
 static int open_new(struct conn *conn, const struct caller *caller, struct proto_open *open,
 		    struct reply *reply)
 {
+	struct segment_maker maker = { .uid = caller->uid, .pid = conn->pid };
+	struct proto_refused why = { 0 };
 	struct segment *segment;
 	int error;
 
 	if (open->flags & MP_EXISTING)
 		return -ENOENT;
 	error = settle_rights(caller, open, reply);
+	if (error < 0)
+		return error;
+	error = quota_may_create(conn, caller->uid, open, &why);
 	if (error == 0)
-		error = segment_create(open, caller->uid, &segment);
+		error = quota_may_open(conn, caller->uid, NULL, &why);
+	if (error < 0)
+		return refuse(reply, error, &why);
+	error = segment_create(open, &maker, &segment);
 	if (error < 0)
 		return error;
 	error = take_hold(conn, segment);
@@ -238,6 +252,7 @@ static int open_old(struct conn *conn, const struct caller *caller, struct segme
 		    const struct proto_open *open, struct reply *reply)
 {
 	const struct registry_record *record = segment->record;
+	struct proto_refused why = { 0 };
 	int error;
 
 	if (open->flags & MP_EXCLUSIVE)
@@ -253,9 +268,11 @@ static int open_old(struct conn *conn, const struct caller *caller, struct segme
 	}
 	if (segment->formatter == conn)
 		return appoint(conn, segment, reply);
-	error = take_hold(conn, segment);
+	error = quota_may_open(conn, record->uid, segment, &why);
+	if (error == 0)
+		error = take_hold(conn, segment);
 	if (error < 0)
-		return error;
+		return refuse(reply, error, &why);
 	if (open->flags & MP_KEEP && access_may_remove(caller, record))
 		segment_keep(segment); /* who pays for it decides how long */
 	if (segment_is_ready(segment))

@@ -13,6 +13,7 @@
 #include "store.h"
 
 #include "libshm/recover.h"
+#include "libshm/slot.h"
 #include <libshm/base.h>
 
 #include <errno.h>
@@ -111,7 +112,8 @@ static int make_files(struct segment *segment, const char *name, uint64_t size_b
 	return -EMFILE;
 }
 
-static int fill_record(struct registry_record *record, const struct proto_open *open, uint32_t uid)
+static int fill_record(struct registry_record *record, const struct proto_open *open,
+		       const struct segment_maker *maker)
 {
 	struct seg_geometry plan;
 	int error = seg_plan(open->size_bytes, open->max_clients, open->max_threads, &plan);
@@ -125,14 +127,17 @@ static int fill_record(struct registry_record *record, const struct proto_open *
 	record->max_threads = plan.max_threads;
 	record->mode = open->mode;
 	record->gid = open->gid;
-	record->uid = uid;
+	record->uid = maker->uid;
+	record->maker_pid = maker->pid;
+	record->maker_started = maker->pid ? (uint32_t)slot_start_ticks(maker->pid) : 0;
 	store_relaxed(&record->is_kept, !!(open->flags & MP_KEEP));
 	store_relaxed(&record->adoptions, 0);
 	memcpy(record->name, open->name, sizeof(record->name));
 	return 0;
 }
 
-int segment_create(const struct proto_open *open, uint32_t uid, struct segment **ret_segment)
+int segment_create(const struct proto_open *open, const struct segment_maker *maker,
+		   struct segment **ret_segment)
 {
 	struct registry_record *record;
 	struct segment *segment;
@@ -146,7 +151,7 @@ int segment_create(const struct proto_open *open, uint32_t uid, struct segment *
 		return -EDQUOT;
 	record = registry_at(index);
 	segment = &segments[index];
-	error = fill_record(record, open, uid);
+	error = fill_record(record, open, maker);
 	if (error == 0)
 		error = make_files(segment, open->name, record->size_bytes);
 	if (error < 0)
@@ -427,10 +432,11 @@ static void enter_lost(struct segment *segment, struct registry_record *record, 
 
 int segment_rescue(int fd, int observer_fd)
 {
+	struct segment_maker maker = { .uid = geteuid() };
 	struct registry_record *record;
 	struct proto_open open;
-	uint64_t generation, number = 0;
-	uint32_t marks;
+	uint64_t generation = 0, number = 0;
+	uint32_t marks = 0;
 	unsigned index;
 	int error = read_lost(fd, &open, &generation, &marks);
 
@@ -439,7 +445,7 @@ int segment_rescue(int fd, int observer_fd)
 		error = number ? 0 : -EDQUOT;
 	}
 	if (error == 0)
-		error = fill_record(registry_at(index), &open, geteuid());
+		error = fill_record(registry_at(index), &open, &maker);
 	if (error < 0) {
 		close(fd);
 		close(observer_fd);

@@ -46,8 +46,14 @@ bool segment_adopt_all(void);
  * descriptors over. 0 or -errno. */
 int segment_rescue(int fd, int observer_fd);
 
+struct segment_maker {
+	uint32_t uid; /* will own it */
+	uint32_t pid; /* 0: unknown */
+};
+
 /* Mode and group as they shall be. */
-int segment_create(const struct proto_open *open, uint32_t uid, struct segment **ret_segment);
+int segment_create(const struct proto_open *open, const struct segment_maker *maker,
+		   struct segment **ret_segment);
 struct segment *segment_find(uint32_t uid, const char *name);
 bool segment_is_named(const struct segment *segment, const char *name);
 struct segment *segment_by_number(uint64_t number);

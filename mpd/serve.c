@@ -11,6 +11,7 @@
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
+#include "quota.h"
 #include "reaper.h"
 #include "registry.h"
 #include "rescue.h"
@@ -248,6 +249,7 @@ static int open_parts(int listen_fd)
 		error = open_signals();
 	if (error < 0)
 		return error;
+	quota_configure(plan.quotas);
 	segment_configure(plan.endpoint, plan.grace_ns, &keepers);
 	leave_timer.deadline_ns = DEADLINE_NEVER;
 	leave_timer.fn = leave;

@@ -6,6 +6,8 @@
 #ifndef MPD_SERVE_H
 #define MPD_SERVE_H
 
+#include "libshm/proto.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,6 +16,7 @@ struct serve_plan {
 	bool is_kept;
 	bool is_system;
 	int64_t grace_ns;
+	uint64_t quotas[QUOTA_COUNT];
 };
 
 /* The exit status. */

@@ -19,6 +19,7 @@ SECTIONS = ['NAME', 'SYNOPSIS', 'DESCRIPTION', 'RETURN VALUE', 'ERRORS', 'BLOCKI
             'AFTER A CRASH', 'SEE ALSO']
 
 
+QUOTA = re.compile(r'^QUOTA\(\w+, \w+, "([\w-]+)",', re.MULTILINE)
 OPTION = re.compile(r'^OPTION\(\w+, "([\w-]+)", \S+, \S+, (LINE|BOTH),', re.MULTILINE)
 
 
@@ -62,6 +63,9 @@ def check_options(root):
             wrong.append(f'mpd.1.scd: --{name} is not told')
         if (key == 'BOTH') != (f'\n*{name}*, _' in file):
             wrong.append(f'mpd.conf.5.scd: {name} is a key of the file there or in the table only')
+    for name in QUOTA.findall(source.read(root, 'libshm/tbl/quotas.h')):
+        if f'\n*--{name}*' not in line or f'\n*{name}*, _' not in file:
+            wrong.append(f'{name}: a quota that mpd.1.scd or mpd.conf.5.scd does not tell')
     return wrong
 
 

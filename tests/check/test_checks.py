@@ -33,8 +33,10 @@ CLEAN = {
                    '.SH SEE ALSO\nNothing.\n',
     'mpd/options.h': '/* SPDX-License-Identifier: MIT\n * Knows: options. */\n'
                      'OPTION(keep, "keep", NULL, NULL, BOTH, FLAG, "stay")\n',
-    'docs/man/mpd.1.scd': '\n*--keep*\n\tStay.\n',
-    'docs/man/mpd.conf.5.scd': '\n*keep*, _yes_ or _no_\n\tStay.\n',
+    'libshm/tbl/quotas.h': '/* SPDX-License-Identifier: MIT\n * Quotas. */\n'
+                           'QUOTA(BYTES, bytes, "bytes", "1", "bytes")\n',
+    'docs/man/mpd.1.scd': '\n*--keep*\n\tStay.\n*--bytes*\n\tBytes.\n',
+    'docs/man/mpd.conf.5.scd': '\n*keep*, _yes_ or _no_\n\tStay.\n*bytes*, _N_\n\tBytes.\n',
     'docs/program.md': '```c\nint main(void)\n{\n\treturn 0;\n}\n```\n',
     'library.c': 'int mp_do(void);\nint mp_do(void)\n{\n\treturn 0;\n}\n',
 }
@@ -64,6 +66,7 @@ FAULTS = [
     ('man.py', 'no page', 'libshm/include/libshm/base.h', None, 'int mp_mute(void);\n'),
     ('man.py', 'an option not told', 'docs/man/mpd.1.scd', '--keep', '--leave'),
     ('man.py', 'a key not told', 'docs/man/mpd.conf.5.scd', '*keep*', '*leave*'),
+    ('man.py', 'a quota not told', 'docs/man/mpd.1.scd', '--bytes', '--many'),
     ('man.py', 'a key that is none', 'mpd/options.h', 'BOTH', 'LINE'),
     ('snippets.py', 'a wrong program', 'docs/program.md', 'return 0', 'return zero'),
     ('metrics.py', 'a long function', 'libshm/seg.c', None, LONG),

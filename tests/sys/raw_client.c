@@ -105,13 +105,18 @@ int raw_ask(struct raw *raw, enum proto_type type, const void *request, size_t r
 	return raw_receive(raw, answer, answer_bytes, ret_fds);
 }
 
+void raw_dial(struct raw *raw)
+{
+	*raw = (struct raw){ .socket = dial(), .roster = -1 };
+}
+
 static bool try_connect(struct raw *raw, uint32_t flags)
 {
 	struct proto_hello hello = { .pid = (uint32_t)getpid(), .flags = flags,
 				     .signature = layout_signature() };
 	struct wire_fds fds = { 0 };
 
-	*raw = (struct raw){ .socket = dial(), .roster = -1 };
+	raw_dial(raw);
 	if (raw->socket < 0)
 		return false;
 	if (raw_ask(raw, PROTO_HELLO, &hello, sizeof hello, &raw->welcome, sizeof raw->welcome,

@@ -30,6 +30,9 @@ struct raw_segment {
  * it as libshm does. */
 void raw_start(const char *extra, const char *value);
 
+/* Connect and say nothing; the socket is -1 where nobody listens. */
+void raw_dial(struct raw *raw);
+
 /* Connect within 3 s and say HELLO. */
 void raw_connect(struct raw *raw);
 void raw_connect_as_observer(struct raw *raw);
