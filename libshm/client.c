@@ -51,8 +51,8 @@ static const struct seg_hooks hooks = {
 static void notice_fork(void)
 {
 	pthread_mutex_init(&mutex, NULL);
-	/* Else a connection outlives its process in a child that never uses it: mpd would not notice
-	 * when the parent executes another program. */
+	/* Else a connection outlives its process in a child that never uses it: mpd would not
+	 * notice when the parent executes another program. */
 	endpoint_after_fork();
 }
 
