@@ -312,6 +312,26 @@ unsigned raw_fd_count(pid_t pid)
 	return count;
 }
 
+struct fd_limit {
+	pid_t pid;
+	unsigned count;
+};
+
+static bool has_no_more_fds(void *arg)
+{
+	const struct fd_limit *limit = arg;
+
+	return raw_fd_count(limit->pid) <= limit->count;
+}
+
+void raw_expect_fds(pid_t pid, unsigned most)
+{
+	struct fd_limit limit = { pid, most };
+
+	if (!harness_until(has_no_more_fds, &limit, PATIENCE_MS))
+		fail_msg("%u descriptors, %u before", raw_fd_count(pid), most);
+}
+
 static bool has_endpoint(const char *pid)
 {
 	char path[300], text[1024];

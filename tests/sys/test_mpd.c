@@ -558,110 +558,6 @@ static void unused_mpd_leaves_no_file(void **state)
 	raw_close(&raw);
 }
 
-static bool is_dropped(void *arg)
-{
-	char byte;
-
-	return recv(*(int *)arg, &byte, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET;
-}
-
-static void send_garbage(unsigned kind, struct raw *raw)
-{
-	struct proto_head head = { .magic = PROTO_MAGIC, .version = PROTO_VERSION,
-				   .type = PROTO_LIST, .bytes = 32, .serial = 9 };
-	uint8_t packet[2048] = { 0 };
-	struct wire_fds fds = { .count = 1, .fd = { raw->socket } };
-	size_t bytes = 32;
-
-	if (kind == 0)
-		head.magic = 0x20544547; /* "GET " */
-	if (kind == 1)
-		head.version = 9;
-	if (kind == 2)
-		head.type = 99;
-	if (kind == 3)
-		bytes = 31;
-	if (kind == 4)
-		head.bytes = 4096;
-	if (kind == 5)
-		bytes = head.bytes = sizeof packet;
-	if (kind == 6)
-		head.type = PROTO_HELLO;
-	if (kind == 7)
-		head.reserved = 1;
-	if (kind == 8)
-		bytes = 3;
-	memcpy(packet, &head, sizeof head);
-	assert_int_equal(wire_send(raw->socket, packet, bytes, kind == 9 ? &fds : NULL), 0);
-}
-
-struct fd_limit {
-	pid_t pid;
-	unsigned count;
-};
-
-static bool has_no_more_fds(void *arg)
-{
-	const struct fd_limit *limit = arg;
-
-	return raw_fd_count(limit->pid) <= limit->count;
-}
-
-/* What was closed here is closed there when mpd gets to it. */
-static void expect_no_more_fds(pid_t pid, unsigned count)
-{
-	struct fd_limit limit = { pid, count };
-
-	if (!harness_until(has_no_more_fds, &limit, DEATH_SEEN_MS))
-		fail_msg("%u descriptors, %u before", raw_fd_count(pid), count);
-}
-
-static void garbage_drops_its_sender_only(void **state)
-{
-	struct raw_segment segment;
-	struct raw raw, bad;
-	unsigned fds;
-
-	raw_start(NULL, NULL);
-	raw_connect(&raw);
-	raw_attach(&raw, "calm", 0, &segment);
-	fds = raw_fd_count((pid_t)raw.welcome.pid);
-	for (unsigned kind = 0; kind < 10; kind++) {
-		raw_connect(&bad);
-		send_garbage(kind, &bad);
-		assert_true(harness_until(is_dropped, &bad.socket, DEATH_SEEN_MS));
-		raw_close(&bad);
-		assert_int_equal(raw_count(&raw), 1);
-	}
-	raw_connect(&bad); /* welcomed after all of the former are gone */
-	raw_close(&bad);
-	assert_int_equal(bad.welcome.restarts, 0);
-	expect_no_more_fds((pid_t)raw.welcome.pid, fds);
-	recover_client(segment.seg, segment.client, segment.generation);
-	raw_close(&raw);
-	raw_forget(&segment);
-}
-
-static void client_that_does_not_read_is_dropped(void **state)
-{
-	struct proto_empty empty = { 0 };
-	struct raw raw, other;
-	bool is_out = false;
-
-	raw_start(NULL, NULL);
-	raw_connect(&raw);
-	raw_connect(&other);
-	for (unsigned i = 0; i < 100000 && !is_out; i++) {
-		raw_send(&raw, PROTO_LIST, &empty, sizeof empty);
-		is_out = send(raw.socket, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
-			 errno != EAGAIN;
-	}
-	assert_true(is_out);
-	assert_int_equal(raw_count(&other), 0);
-	raw_close(&raw);
-	raw_close(&other);
-}
-
 static void unlinked_name_made_again_is_another_segment(void **state)
 {
 	struct raw_segment old, fresh;
@@ -710,8 +606,8 @@ static void opening_and_closing_leaks_nothing(void **state)
 	raw_connect(&other); /* answered after all of the former are gone */
 	assert_int_equal(raw_count(&other), 0);
 	raw_close(&other);
-	expect_no_more_fds(mpd, before);
-	expect_no_more_fds(raw_parent_of(mpd), supervisor_before);
+	raw_expect_fds(mpd, before);
+	raw_expect_fds(raw_parent_of(mpd), supervisor_before);
 	raw_close(&raw);
 }
 
@@ -813,8 +709,6 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(many_that_start_at_once_are_one_mpd),
 	HARNESS_TEST_WITH_MPD(unused_mpd_leaves_no_file),
 	HARNESS_TEST_WITH_MPD(mpd_leaves_although_its_socket_was_removed),
-	HARNESS_TEST_WITH_MPD(garbage_drops_its_sender_only),
-	HARNESS_TEST_WITH_MPD(client_that_does_not_read_is_dropped),
 	HARNESS_TEST_WITH_MPD(unlinked_name_made_again_is_another_segment),
 	HARNESS_TEST_WITH_MPD(opening_and_closing_leaks_nothing),
 	HARNESS_TEST_WITH_MPD(idle_mpd_does_not_wake_up),
