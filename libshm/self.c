@@ -165,10 +165,10 @@ uint64_t self_fork_epoch(void)
 		 * one thread lives here. The mutexes may be held by threads that do not. */
 		pthread_mutex_init(&fork_mutex, NULL);
 		pthread_mutex_init(&ends_mutex, NULL);
-		if (call_after_fork)
-			call_after_fork();
 		add_relaxed(&fork_epoch, 1);
 		store_relaxed(fork_page, 1);
+		if (call_after_fork)
+			call_after_fork(); /* last: it asks for the epoch */
 	}
 	return load_relaxed(&fork_epoch);
 }

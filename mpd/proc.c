@@ -4,16 +4,21 @@
  */
 #include "proc.h"
 
+#include "libshm/slot.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define PIECE_BYTES 8192
+#define SO_PEERPIDFD_NUMBER 77 /* Linux 6.5; missing in older headers */
 
 /* "7f..-7f.. rw-s 00000000 00:01 1027   /memfd:..." */
 static bool is_line_of(const char *line, const struct stat *file)
@@ -66,4 +71,31 @@ int proc_count_mapped(uint32_t pid, int fd)
 	}
 	close(maps);
 	return got < 0 ? -EIO : count;
+}
+
+/* The pid of a peer that has ended may be another process's by now: one that began at another time
+ * than the peer says of itself is not watched in its place. */
+static int open_pid(uint32_t pid, uint64_t started_ticks)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	uint64_t ticks = fd >= 0 && started_ticks ? slot_start_ticks(pid) : 0;
+
+	if (ticks && ticks != started_ticks) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int proc_open_peer(int socket, uint32_t pid, uint64_t started_ticks)
+{
+	socklen_t length = sizeof(int);
+	int fd;
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD_NUMBER, &fd, &length) < 0)
+		fd = open_pid(pid, started_ticks);
+	if (fd < 0)
+		return -1;
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd;
 }

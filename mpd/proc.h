@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What /proc tells of a process. Knows: its text. Does not know: why it is asked.
+ * What the kernel tells of a process. Knows: the text of /proc, the peer of a socket. Does not know:
+ * why it is asked.
  */
 #ifndef MPD_PROC_H
 #define MPD_PROC_H
@@ -10,5 +11,9 @@
 /* How often has the process the file of this descriptor mapped from its beginning? -errno: it
  * cannot be told. */
 int proc_count_mapped(uint32_t pid, int fd);
+
+/* A pidfd of who is at the other end of the socket, -1 if none can be had. Where the kernel tells a
+ * pid only, that must be of a process that began when the peer says of itself; 0: it does not. */
+int proc_open_peer(int socket, uint32_t pid, uint64_t started_ticks);
 
 #endif

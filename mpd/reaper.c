@@ -18,14 +18,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PROCESSES_MAX 4096
 #define WATCHES_MAX 16384
 #define LOOK_AGAIN_NS INT64_C(1000000000)
-#define SO_PEERPIDFD_NUMBER 77 /* Linux 6.5; missing in older headers */
 
 struct watch {
 	struct watch *next;
@@ -283,33 +280,6 @@ static void look_again(void *arg, unsigned events)
 	}
 }
 
-/* The pid of a peer that has ended may be another process's by now: one that began at another time
- * than the peer says of itself is not watched in its place. */
-static int open_pid(uint32_t pid, uint64_t started_ticks)
-{
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	uint64_t ticks = fd >= 0 && started_ticks ? slot_start_ticks(pid) : 0;
-
-	if (ticks && ticks != started_ticks) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static int open_peer(int socket, uint32_t pid, uint64_t started_ticks)
-{
-	socklen_t length = sizeof(int);
-	int fd;
-
-	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD_NUMBER, &fd, &length) < 0)
-		fd = open_pid(pid, started_ticks);
-	if (fd < 0)
-		return -1;
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	return fd;
-}
-
 static struct watch *find_watch(struct segment *segment, uint32_t client,
 				struct process **ret_process)
 {
@@ -376,7 +346,7 @@ int reaper_watch(struct process **process, int socket, uint32_t pid, struct segm
 	if (!*process) {
 		uint64_t ticks = load_relaxed(&segment->seg->clients[client].started_ticks);
 
-		*process = make_process(pid, open_peer(socket, pid, ticks));
+		*process = make_process(pid, proc_open_peer(socket, pid, ticks));
 		if (!*process)
 			return -EDQUOT;
 		(*process)->is_connected = true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Proves: where the kernel gives no pidfd a death is seen all the same: by who is held up and by the
- * neighbour, though mpd is gone; by mpd, though a forked child keeps the connection open; and
+ * Proves: where the kernel gives no pidfd a death is seen all the same: by who is held up and by
+ * the neighbour, though mpd is gone; by mpd, though a forked child keeps the connection open; and
  * where it tells a peer's pid only, nobody is watched who got that pid later.
  */
 #include "program.h"
