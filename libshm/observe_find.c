@@ -242,7 +242,7 @@ static void note_listed(struct observe_segment *segment, const struct proto_list
 							.uid = row->uid,
 							.mode = row->mode,
 							.clients = row->clients,
-							.is_kept = row->flags & MP_KEEP ? 1 : 0 };
+							.is_kept = (row->flags & MP_KEEP) != 0 };
 }
 
 static bool is_known(struct mp_observer *observer, const struct proto_listed *row)

@@ -223,10 +223,10 @@ static bool is_leased(enum lease_state state)
 	return state == LEASE_LEASED || state == LEASE_ENDING;
 }
 
-static uint32_t count_leased(struct observe_copy *copy, struct shm_queue *queue)
+static void count_records(struct observe_copy *copy, struct shm_queue *queue,
+			  struct mp_observed_queue *row)
 {
 	struct shm_lease leases[LEASES_PER_CHUNK];
-	uint32_t leased = 0;
 
 	for (uint32_t i = 0; i < LEASE_CHUNKS_MAX; i++) {
 		uint64_t offset = reference_offset(load_relaxed(&queue->lease_chunk[i]));
@@ -236,10 +236,13 @@ static uint32_t count_leased(struct observe_copy *copy, struct shm_queue *queue)
 		if (!is_in_arena(copy, offset, sizeof(leases)) ||
 		    observe_read(copy->fd, leases, sizeof(leases), offset) < 0)
 			continue;
-		for (unsigned j = 0; j < LEASES_PER_CHUNK; j++)
-			leased += is_leased(lease_word_state(load_relaxed(&leases[j].word)));
+		for (unsigned j = 0; j < LEASES_PER_CHUNK; j++) {
+			enum lease_state state = lease_word_state(load_relaxed(&leases[j].word));
+
+			row->leased += is_leased(state);
+			row->returned += state == LEASE_RETURNED;
+		}
 	}
-	return leased;
 }
 
 static void fill_queue(struct observe_copy *copy, struct shm_queue *queue,
@@ -257,7 +260,8 @@ static void fill_queue(struct observe_copy *copy, struct shm_queue *queue,
 	row->gets = position_count(load_relaxed(&queue->head), row->capacity);
 	row->puts = position_count(load_relaxed(&queue->tail), row->capacity);
 	row->depth = queue_depth(copy, queue, row);
-	row->leased = count_leased(copy, queue);
+	count_records(copy, queue, row);
+	row->depth += row->returned;
 	row->redelivered = load_relaxed(&queue->redelivered);
 	row->skipped = load_relaxed(&queue->skipped);
 	row->full_waits = load_relaxed(&queue->full_waits);

@@ -204,7 +204,8 @@ static void add_queue(struct model *model, const struct mp_snapshot *snapshot,
 		row->longest_put_ns = longest_wait(snapshot, queue->id, CONDITION_WRITABLE);
 	rates_of(model, &now, &row->puts_per_s, &row->gets_per_s);
 	row->severity = queue_severity(row);
-	model->full_count += queue->capacity && queue->depth >= queue->capacity;
+	model->full_count += queue->capacity &&
+			     queue->depth - queue->returned >= queue->capacity;
 	model->idle_count += queue->depth == 0 && row->puts_per_s < 0.5;
 	model->puts_per_s += row->puts_per_s;
 	model->gets_per_s += row->gets_per_s;

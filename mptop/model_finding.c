@@ -148,8 +148,8 @@ static void find_queue(struct model *model, const struct queue_row *row)
 	finding = add_finding(model, row->severity, "queue", row->longest_put_ns);
 	set_object(finding, row->snapshot, queue->id);
 	snprintf(finding->what, sizeof(finding->what), "%s %u/%u, %u blocked in put",
-		 queue->depth >= queue->capacity ? "full" : "depth", queue->depth, queue->capacity,
-		 queue->blocked_putters);
+		 queue->depth - queue->returned >= queue->capacity ? "full" : "depth",
+		 queue->depth, queue->capacity, queue->blocked_putters);
 	name_waiters(finding, row->snapshot, queue->id, CONDITION_WRITABLE);
 }
 

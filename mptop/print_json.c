@@ -140,6 +140,7 @@ static void put_queue(struct json *json, const struct queue_row *row)
 	json_unsigned(json, "blocked_putters", queue->blocked_putters);
 	json_unsigned(json, "blocked_getters", queue->blocked_getters);
 	json_unsigned(json, "leased", queue->leased);
+	json_unsigned(json, "returned", queue->returned);
 	json_unsigned(json, "puts", queue->puts);
 	json_unsigned(json, "gets", queue->gets);
 	json_unsigned(json, "redelivered", queue->redelivered);

@@ -220,7 +220,7 @@ def overview(root, headers, errors, version):
                              for header in headers),
         'ERRORS': items((f'\\-{code}', sentence(text)) for code, text in errors.items()),
         'SEE_ALSO': see_also([f'libshm-{header.name}.7' for header in headers] +
-                             ['mpd.1', 'mptop.1']) + '\n',
+                             ['mpctl.1', 'mpd.1', 'mptop.1']) + '\n',
     }
     text = read(root, 'docs/man/libshm.7.in')
     return head('libshm.7', version) + re.sub(r'^@(\w+)@\n', lambda word: lists[word.group(1)],

@@ -61,7 +61,8 @@ library_folder() {
 is_laid_out() {
 	for file in "$(library_folder)/libshm.so.0" "$(library_folder)/libshm.so" \
 		"$(library_folder)/libshm.a" "$prefix/include/libshm.h" \
-		"$prefix/include/libshm/queue.h" "$prefix/libexec/libshm/mpd" "$prefix/bin/mptop"; do
+		"$prefix/include/libshm/queue.h" "$prefix/libexec/libshm/mpd" "$prefix/bin/mptop" \
+		"$prefix/bin/mpctl"; do
 		[ -e "$file" ] || {
 			echo "$file is missing"
 			return 1
@@ -98,6 +99,12 @@ mptop_looks() {
 	timeout 20 "$prefix/bin/mptop" --once
 }
 
+mpctl_works() {
+	"$prefix/bin/mpctl" put installed/jobs hello &&
+		[ "$("$prefix/bin/mpctl" get installed/jobs)" = hello ] &&
+		"$prefix/bin/mpctl" rm installed
+}
+
 nothing_is_left() {
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
 		[ -n "$(ours)" ] || break
@@ -113,7 +120,7 @@ nothing_is_left() {
 	[ -z "$left" ]
 }
 
-echo 1..9
+echo 1..10
 check 'it installs' env BUILD_DIR="$place/build" "$root/run" install --prefix "$prefix"
 check 'every file is in its place' is_laid_out
 check 'the first program builds with pkg-config' compile_shared
@@ -122,5 +129,6 @@ check 'it does so again' gets_a_thousand first-shared
 check 'the first program builds with the static library' compile_static
 check 'that one gets a thousand messages too' gets_a_thousand first-static
 check 'the installed mptop looks once' mptop_looks
+check 'the installed mpctl puts and gets' mpctl_works
 check 'no process and no file is left' nothing_is_left
 exit $failed

@@ -72,7 +72,7 @@ struct mp_observed_queue {
 	uint64_t id;
 	char name[MP_OBSERVE_NAME];
 	uint32_t capacity;
-	uint32_t depth;
+	uint32_t depth; /* messages that a getter could take now */
 	uint32_t message_bytes;
 	uint32_t is_closed;
 	uint32_t blocked_putters;
@@ -81,6 +81,8 @@ struct mp_observed_queue {
 	uint32_t is_unlinked;
 	uint64_t puts, gets; /* since the queue was made */
 	uint64_t redelivered, skipped, full_waits, empty_waits;
+	uint32_t returned; /* of depth: given back, and in no place of the capacity */
+	uint32_t reserved;
 };
 
 /* One step of a wait-for cycle: `thread` waits for `lock`, which the next step's thread holds; the
