@@ -117,6 +117,16 @@ static bool is_system(const struct settings *settings, const char *endpoint)
 	return settings->system.number || strcmp(endpoint, WIRE_SYSTEM_ENDPOINT) == 0;
 }
 
+static int open_log(const struct settings *settings)
+{
+	const char *path = settings->log_file.text;
+	int error = path ? log_open(path) : 0;
+
+	if (error < 0)
+		fprintf(stderr, "mpd: the log file %s: %s\n", path, strerror(-error));
+	return error;
+}
+
 /* A private mpd has one user, and nobody to protect from him: only what was set holds there. */
 static void take_quotas(const struct settings *settings, struct serve_plan *plan)
 {
@@ -137,15 +147,16 @@ static int start(const struct settings *settings, const char *endpoint)
 
 	take_quotas(settings, &plan);
 	harden();
-	if (settings->foreground.number && !settings->supervise.number) {
-		store_open();
-		detach(true);
-		return serve(&plan);
-	}
 	/* A service manager that has started a program that has started us means that program. */
 	if (!settings->foreground.number)
 		store_disown();
 	store_open();
+	if (open_log(settings) < 0)
+		return EXIT_MISUSE;
+	if (settings->foreground.number && !settings->supervise.number) {
+		detach(true);
+		return serve(&plan);
+	}
 	if (!settings->supervise.number)
 		return go_to_background(settings, endpoint);
 	detach(settings->foreground.number);

@@ -5,7 +5,7 @@
  * and what a supervisor passes on are made from it. Does not know: what they do.
  *
  *   place  LINE: of this run, command line only    BOTH: also a key of the configuration file
- *   kind   FLAG  TEXT  LEVEL  NUMBER(least, most)
+ *   kind   FLAG  TEXT  PATH  LEVEL  NUMBER(least, most)
  */
 OPTION(config, "config", "PATH", NULL, LINE, TEXT,
        "read this file; else mpd.conf of the user or the system, if there is one")
@@ -21,6 +21,8 @@ OPTION(user, "user", "NAME", NULL, BOTH, TEXT, "with --system: become that user 
 OPTION(keep, "keep", NULL, NULL, BOTH, FLAG, "stay when nobody uses it")
 OPTION(grace, "grace", "MS", "1000", BOTH, NUMBER(0, 86400000), "leave when unused for that long")
 OPTION(log, "log", "LEVEL", "info", BOTH, LEVEL, "error, warning, info or debug")
+OPTION(log_file, "log-file", "PATH", NULL, BOTH, PATH,
+       "log to this file, opened anew at SIGHUP, instead of stderr")
 #define QUOTA(id, field, name, fallback, text)                                                     \
 	OPTION(field, name, "N", fallback, BOTH, NUMBER(0, INT64_MAX), text)
 #include "libshm/tbl/quotas.h"

@@ -37,7 +37,7 @@
 #define FIRST_CLIENT_NS INT64_C(3000000000) /* whoever started mpd may be slow to come */
 
 static struct serve_plan plan;
-static struct loop_timer leave_timer, status_timer;
+static struct loop_timer leave_timer, status_timer, log_timer;
 static struct {
 	unsigned segments, clients;
 } told; /* the service manager */
@@ -95,6 +95,16 @@ static void leave(void *arg, unsigned events)
 		loop_timer_set(&leave_timer, now + NEWCOMER_NS);
 }
 
+static void settle_log(void *arg, unsigned events)
+{
+	log_settle();
+}
+
+static void set_log_alarm(int64_t deadline_ns)
+{
+	loop_timer_set(&log_timer, deadline_ns);
+}
+
 static unsigned segment_count(void)
 {
 	unsigned count = 0;
@@ -143,6 +153,10 @@ static void take_signal(void *arg, unsigned events)
 		log_dump();
 		return;
 	}
+	if (info.ssi_signo == SIGHUP) {
+		log_reopen();
+		return;
+	}
 	log_info("told to end (signal %u)", info.ssi_signo);
 	loop_stop();
 }
@@ -156,6 +170,7 @@ static int open_signals(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -255,6 +270,8 @@ static int open_parts(int listen_fd)
 	leave_timer.fn = leave;
 	status_timer.deadline_ns = DEADLINE_NEVER;
 	status_timer.fn = tell_status;
+	log_timer.fn = settle_log;
+	log_set_alarm(set_log_alarm);
 	error = ctl_open(listen_fd, plan.is_system, reconsider);
 	if (error < 0)
 		return error;
@@ -277,6 +294,7 @@ static int run(int listen_fd)
 	notify_ready("serving %s", plan.endpoint);
 	error = loop_run();
 	notify_stopping();
+	log_settle_all();
 	loop_close();
 	return error;
 }

@@ -19,10 +19,11 @@
 #define COLUMN 17
 
 enum place { LINE, BOTH };
-enum kind { KIND_FLAG, KIND_TEXT, KIND_LEVEL, KIND_NUMBER };
+enum kind { KIND_FLAG, KIND_TEXT, KIND_PATH, KIND_LEVEL, KIND_NUMBER };
 
 #define FLAG { KIND_FLAG, 0, 1 }
 #define TEXT { KIND_TEXT, 0, 0 }
+#define PATH { KIND_PATH, 0, 0 }
 #define LEVEL { KIND_LEVEL, 0, 0 }
 #define NUMBER(least, most) { KIND_NUMBER, least, most }
 
@@ -104,11 +105,22 @@ static int check_text(const char *text, char *ret_reason)
 	return -EINVAL;
 }
 
+static int check_path(const char *text, char *ret_reason)
+{
+	if (text[0] == '/')
+		return 0;
+	snprintf(ret_reason, SETTINGS_REASON_BYTES,
+		 "'%.100s' is no absolute path: mpd has no directory of its own", text);
+	return -EINVAL;
+}
+
 static int check(const struct row *row, const char *text, int64_t *ret_number, char *ret_reason)
 {
 	switch (row->kind.kind) {
 	case KIND_FLAG:
 		return check_flag(text, ret_number, ret_reason);
+	case KIND_PATH:
+		return check_path(text, ret_reason);
 	case KIND_LEVEL:
 		return check_level(text, ret_number, ret_reason);
 	case KIND_NUMBER:

@@ -188,14 +188,17 @@ static pid_t start(void)
 	_exit(EXIT_UNSTARTED);
 }
 
-/* Whatever is sent to us is meant for mpd: we do nothing by ourselves. */
+/* Whatever is sent to us is meant for mpd too. */
 static void take_signals(pid_t child)
 {
 	struct signalfd_siginfo info;
 
-	while (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+	while (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			log_reopen();
 		if (info.ssi_signo != SIGCHLD)
 			kill(child, info.ssi_signo == SIGINT ? SIGTERM : (int)info.ssi_signo);
+	}
 }
 
 /* Also the orphans that fall to us where we are process 1. */
