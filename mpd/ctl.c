@@ -82,6 +82,8 @@ static void end(struct conn *conn)
 		reaper_connection_ended(conn->process);
 	if (may_have_slot)
 		watch_everybody();
+	/* Its other end sees the end even while the event loop still refers to it. */
+	shutdown(conn->fd, SHUT_RDWR);
 	close(conn->fd);
 	clients -= conn->is_greeted && !conn->is_observer;
 	*conn = (struct conn){ .fd = -1, .next_free = free_conns };

@@ -8,9 +8,11 @@
 #include "log.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "libshm/cc.h"
 
+#define REARM_NS INT64_C(10000000)
 #define SOURCES_MAX 16384 /* connections, their processes, segments */
 
 struct source {
@@ -20,7 +22,10 @@ struct source {
 	unsigned events;
 	uint32_t use;
 	uint32_t next_free;
+	bool is_unarmed; /* the engine could not just then; it is asked again */
 };
+
+static void rearm(void *arg, unsigned events);
 
 static const struct loop_ops *engine;
 static enum probe_reason reason; /* why not io_uring */
@@ -28,6 +33,7 @@ static struct source sources[SOURCES_MAX]; /* 0 is not used */
 static uint32_t first_free;
 static uint32_t high = 1;
 static struct loop_timer *timers;
+static struct loop_timer rearm_timer = { .deadline_ns = DEADLINE_NEVER, .fn = rearm };
 static bool is_stopping;
 
 static loop_id id_of(uint32_t index)
@@ -143,6 +149,22 @@ loop_id loop_add_word(atom32 *word, uint32_t value, loop_fn *fn, void *arg)
 	return 0;
 }
 
+/* Who is not watched is not forgotten: nobody else would ever notice him. */
+static void arm(struct source *source)
+{
+	source->is_unarmed = engine->arm(id_of((uint32_t)(source - sources)), source->fd,
+					 source->events) < 0;
+	if (source->is_unarmed && rearm_timer.deadline_ns == DEADLINE_NEVER)
+		loop_timer_set(&rearm_timer, clock_now_ns() + REARM_NS);
+}
+
+static void rearm(void *arg, unsigned events)
+{
+	for (uint32_t i = 1; i < high; i++)
+		if (sources[i].fn && sources[i].is_unarmed)
+			arm(&sources[i]);
+}
+
 /* A new number: an event of the old wish, under way already, is not taken for the new one's. */
 void loop_change(loop_id *id, unsigned events)
 {
@@ -154,8 +176,7 @@ void loop_change(loop_id *id, unsigned events)
 	source->use++;
 	source->events = events;
 	*id = id_of((uint32_t)(source - sources));
-	if (engine->arm(*id, source->fd, events) < 0)
-		log_error("a descriptor cannot be watched any more");
+	arm(source);
 }
 
 void loop_remove(loop_id *id)
@@ -189,9 +210,8 @@ void loop_fire(loop_id id, unsigned events)
 		return;
 	}
 	source->fn(source->arg, events);
-	if (engine->is_one_shot && find(id) == source &&
-	    engine->arm(id, source->fd, source->events) < 0)
-		log_error("a descriptor cannot be watched any more");
+	if (engine->is_one_shot && find(id) == source)
+		arm(source);
 }
 
 void loop_timer_set(struct loop_timer *timer, int64_t deadline_ns)
@@ -226,18 +246,42 @@ static void fire_timers(void)
 	}
 }
 
-int loop_run(void)
+/* All that was armed went with the old one. Who waits on a word looks for himself. */
+static void watch_anew(void)
 {
-	int error = 0;
+	for (uint32_t i = 1; i < high; i++) {
+		if (sources[i].fn && sources[i].fd >= 0)
+			arm(&sources[i]);
+		else if (sources[i].fn)
+			fire_word(&sources[i]);
+	}
+}
 
-	while (!is_stopping && error == 0) {
+/* A ring may lose completions for want of memory, or fail altogether: then what it watched is
+ * watched by another one, or by epoll. mpd has too much to lose to end here. */
+static void renew_engine(int error)
+{
+	log_error("waiting with %s has failed (%s): everything is watched anew", engine->name,
+		  strerror(-error));
+	engine->close();
+	while (engine->open() < 0) {
+		engine = &loop_epoll;
+		clock_sleep_ns(REARM_NS);
+	}
+	watch_anew();
+}
+
+void loop_run(void)
+{
+	while (!is_stopping) {
 		int64_t deadline_ns = next_deadline();
+		int error = engine->wait(deadline_ns);
 
-		error = engine->wait(deadline_ns);
+		if (error < 0)
+			renew_engine(error);
 		if (deadline_ns != DEADLINE_NEVER)
 			fire_timers();
 	}
-	return error;
 }
 
 void loop_stop(void)

@@ -47,7 +47,7 @@ struct loop_timer {
 /* DEADLINE_NEVER stops it. */
 void loop_timer_set(struct loop_timer *timer, int64_t deadline_ns);
 
-int loop_run(void); /* until loop_stop; 0 or -errno */
+void loop_run(void); /* until loop_stop */
 void loop_stop(void);
 
 /* Between the loop and its engines. */

@@ -292,11 +292,11 @@ static int run(int listen_fd)
 	log_info("serving %s with %s", plan.endpoint, loop_engine());
 	notify_open();
 	notify_ready("serving %s", plan.endpoint);
-	error = loop_run();
+	loop_run();
 	notify_stopping();
 	log_settle_all();
 	loop_close();
-	return error;
+	return 0;
 }
 
 /* What a service manager keeps is handed to the next mpd, in case it is about to start one; the

@@ -7,6 +7,7 @@
 
 #include "log.h"
 
+#include "libshm/clock.h"
 #include "libshm/wire.h"
 
 #include <errno.h>
@@ -18,6 +19,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#define SEND_ATTEMPTS 3
+#define SEND_PAUSE_NS INT64_C(1000000)
 #define SEND_TIMEOUT_US 200000 /* a stopped holder must not stop mpd */
 
 struct inherited {
@@ -216,13 +219,30 @@ static void set_deaf(bool deaf)
 	is_deaf = deaf;
 }
 
+/* The kernel's want of memory, or of room for descriptors under way, is over soon. */
+static bool is_passing(int error)
+{
+	return error == -ENOBUFS || error == -ENOMEM || error == -ETOOMANYREFS;
+}
+
+static int send_patiently(const char *text, const struct wire_fds *fds)
+{
+	int error = wire_send(holder, text, strlen(text), fds);
+
+	for (unsigned i = 0; i < SEND_ATTEMPTS && is_passing(error); i++) {
+		clock_sleep_ns(SEND_PAUSE_NS);
+		error = wire_send(holder, text, strlen(text), fds);
+	}
+	return error;
+}
+
 static void send_to_holder(const char *text, const struct wire_fds *fds)
 {
 	int error;
 
 	if (holder < 0)
 		return;
-	error = wire_send(holder, text, strlen(text), fds);
+	error = send_patiently(text, fds);
 	if (error == 0 || error == -EAGAIN)
 		set_deaf(error < 0);
 	if (error == 0)
@@ -231,7 +251,7 @@ static void send_to_holder(const char *text, const struct wire_fds *fds)
 		    "if mpd is killed; start mpd anew when it suits",
 		    is_manager ? "service manager" : "supervisor", strerror(-error),
 		    (int)strcspn(text, "\n"), text);
-	if (error != -EAGAIN)
+	if (error != -EAGAIN && !is_passing(error))
 		store_close(); /* it is gone: we go on without */
 }
 

@@ -36,6 +36,7 @@ struct page {
 };
 
 static struct page *page;
+static bool is_guest; /* found it */
 static atomic_long blocks, bytes_mapped;
 
 static const struct {
@@ -47,10 +48,15 @@ static const struct {
 #undef FAULT
 };
 
+static bool is_meant(pid_t pid)
+{
+	return pid == 0 || (pid == FAULT_GUESTS ? is_guest : pid == getpid());
+}
+
 /* 0, or what this call has to fail with. */
 static int strike(enum fault_call call)
 {
-	if (!page || !atomic_load(&page->is_armed) || (page->pid && page->pid != getpid()))
+	if (!page || !atomic_load(&page->is_armed) || !is_meant(page->pid))
 		return 0;
 	if (atomic_fetch_add(&page->counts[call], 1) + 1 != page->plan.nth ||
 	    page->plan.call != call || atomic_exchange(&page->has_struck, true))
@@ -359,6 +365,7 @@ static __attribute__((constructor)) void find_page(void)
 		return;
 	map_page(fd, MAP_SHARED);
 	close(fd);
+	is_guest = true;
 }
 
 void fault_arm(const struct fault_plan *plan, pid_t pid)

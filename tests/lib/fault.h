@@ -87,8 +87,11 @@ struct fault_plan {
 /* The page of this process and of what it forks; `path`: also of programs that find it there. */
 void fault_begin(const char *path);
 
+/* In all programs that found the page in a file, but not in who made it. */
+#define FAULT_GUESTS (-1)
+
 /* Count from 0; where a plan is given, its call fails once. `pid`: only in that process, 0: in all
- * that share the page. */
+ * that share the page, FAULT_GUESTS. */
 void fault_arm(const struct fault_plan *plan, pid_t pid);
 void fault_disarm(void);
 bool fault_has_struck(void);

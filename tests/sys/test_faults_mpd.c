@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Proves: whichever call into the kernel or the heap fails in mpd, mpd goes on, drops at most the
+ * client whom the call was for and says so in its log, and its other clients notice nothing.
+ */
+#include "fault.h"
+#include "harness.h"
+#include "raw_client.h"
+
+#include "libshm/slot.h"
+
+#include <libshm/base.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define KEPT "kept"
+#define SETTLE_MS 10000
+#define WRONG_SHOWN_MAX 12
+#define NTH_MAX 12 /* a loop that goes on waiting has no last call */
+#define NO_ANSWER (-EAGAIN) /* of a socket with a time limit */
+
+struct world {
+	pid_t supervisor, mpd;
+	char log[128], page[128];
+	struct raw sibling;       /* connected and attached all the time */
+	struct raw_segment kept;
+	unsigned fds;             /* of mpd, at rest */
+};
+
+/* What clients do while a call fails; the last status, -EPIPE if one was dropped. */
+typedef int scenario(void);
+
+/* --- clients that put up with anything --- */
+
+static int connect_once(struct raw *raw)
+{
+	struct proto_hello hello = { .pid = (uint32_t)getpid(), .signature = layout_signature() };
+	struct timeval patience = { .tv_sec = 5 };
+	struct sockaddr_un address;
+	struct wire_fds fds = { 0 };
+	int result;
+
+	*raw = (struct raw){ .socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0),
+			     .roster = -1 };
+	setsockopt(raw->socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	assert_int_equal(wire_address(getenv("MP_ENDPOINT"), &address), 0);
+	result = wire_connect(raw->socket, &address);
+	if (result == 0)
+		result = raw_ask(raw, PROTO_HELLO, &hello, sizeof hello, &raw->welcome,
+				 sizeof raw->welcome, &fds);
+	if (result == 0)
+		raw->roster = fds.fd[0];
+	else
+		wire_close_fds(&fds);
+	return result;
+}
+
+static int hello(void)
+{
+	struct raw raw;
+	int result = connect_once(&raw);
+
+	raw_close(&raw);
+	return result;
+}
+
+static int ask_attached(struct raw *raw, struct raw_segment *segment, enum proto_type type)
+{
+	struct proto_attached attached = { segment->opened.segment, segment->client,
+					   segment->generation };
+
+	return raw_ask(raw, type, &attached, sizeof attached, NULL, 0, NULL);
+}
+
+static int format(struct raw *raw, struct raw_segment *segment, const char *name)
+{
+	struct proto_segment formatted = { segment->opened.segment };
+	struct seg_geometry plan;
+
+	assert_int_equal(seg_plan(segment->opened.size_bytes, segment->opened.max_clients,
+				  segment->opened.max_threads, &plan), 0);
+	assert_int_equal(seg_format(segment->fd, name, segment->opened.generation, &plan), 0);
+	return raw_ask(raw, PROTO_FORMATTED, &formatted, sizeof formatted, NULL, 0, NULL);
+}
+
+/* A slot of one's own; the connection's owner speaks of it. */
+static int take_part(struct raw *raw, struct raw_segment *segment)
+{
+	assert_int_equal(seg_map(segment->fd, false, &segment->seg), 0);
+	assert_int_equal(slot_claim_client(segment->seg, raw_lock_byte(raw), "raw", 0,
+					   &segment->client, &segment->generation), 0);
+	return ask_attached(raw, segment, PROTO_ATTACHED);
+}
+
+static void leave_slot(struct raw_segment *segment)
+{
+	slot_mark_dead(segment->seg, segment->client, segment->generation);
+	slot_free_client(segment->seg, segment->client, segment->generation);
+}
+
+static int attach_and_leave(const char *name)
+{
+	struct raw_segment segment = { .fd = -1 };
+	struct raw raw;
+	int result = connect_once(&raw);
+
+	if (result == 0)
+		result = raw_open(&raw, name, 4 << 20, 0, &segment);
+	if (result == 0 && segment.opened.must_format)
+		result = format(&raw, &segment, name);
+	if (result == 0) {
+		result = take_part(&raw, &segment);
+		leave_slot(&segment);
+		if (result == 0)
+			result = ask_attached(&raw, &segment, PROTO_DETACHED);
+	}
+	raw_close(&raw);
+	if (segment.fd >= 0)
+		raw_forget(&segment);
+	return result;
+}
+
+static int attach_to_new(void)
+{
+	return attach_and_leave("new");
+}
+
+/* Both want it: the second waits until the first has formatted it, or is gone. */
+static int leave_half_made(void)
+{
+	struct raw_segment segment = { .fd = -1 };
+	struct raw raw;
+	int result = connect_once(&raw);
+
+	if (result == 0)
+		result = raw_open(&raw, "half", 4 << 20, 0, &segment);
+	raw_close(&raw);
+	if (segment.fd >= 0)
+		close(segment.fd);
+	return result < 0 ? result : attach_and_leave("half");
+}
+
+static int unlink_it(void)
+{
+	struct raw_segment segment = { .fd = -1 };
+	struct raw raw;
+	int result = connect_once(&raw);
+
+	if (result == 0)
+		result = raw_open(&raw, "unlinked", 4 << 20, MP_KEEP, &segment);
+	if (result == 0)
+		result = format(&raw, &segment, "unlinked");
+	if (result == 0)
+		result = raw_unlink(&raw, "unlinked");
+	raw_close(&raw);
+	if (segment.fd >= 0)
+		close(segment.fd);
+	return result;
+}
+
+static int look(void)
+{
+	struct proto_empty empty = { 0 };
+	struct proto_segment observe;
+	struct wire_fds fds = { 0 };
+	struct {
+		struct proto_list head;
+		struct proto_listed row;
+	} list;
+	struct raw raw;
+	int result = connect_once(&raw);
+
+	if (result == 0)
+		result = raw_ask(&raw, PROTO_LIST, &empty, sizeof empty, &list, sizeof list, NULL);
+	if (result == 0) {
+		observe.segment = list.row.segment;
+		result = raw_ask(&raw, PROTO_OBSERVE, &observe, sizeof observe, NULL, 0, &fds);
+		wire_close_fds(&fds);
+	}
+	raw_close(&raw);
+	return result;
+}
+
+static int attach_and_die(void)
+{
+	struct raw_segment segment = { .fd = -1 };
+	struct raw raw;
+	int result = connect_once(&raw);
+
+	if (result == 0)
+		result = raw_open(&raw, KEPT, 0, 0, &segment);
+	if (result == 0)
+		result = take_part(&raw, &segment);
+	kill(getpid(), SIGKILL);
+	return result;
+}
+
+static int run_scenario(void *run)
+{
+	return -(*(scenario **)run)();
+}
+
+/* In a process of its own, as clients are. Who killed himself has done well. */
+static int run_apart(scenario *run, pid_t *ret_pid)
+{
+	int code;
+
+	*ret_pid = harness_fork(run_scenario, &run);
+	code = harness_wait(*ret_pid);
+	return code == -SIGKILL ? 0 : -code;
+}
+
+/* --- mpd and its log --- */
+
+static void start_mpd(struct world *world)
+{
+	int log = open(world->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	pid_t child;
+
+	fflush(NULL);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		dup2(log, STDERR_FILENO);
+		setsid();
+		execl(MPD_FAULTY, "mpd", "--foreground", "--supervise", "--endpoint",
+		      getenv("MP_ENDPOINT"), "--grace", "100", "--config", "none", NULL);
+		_exit(127);
+	}
+	close(log);
+	world->supervisor = child;
+}
+
+static off_t log_size(const struct world *world)
+{
+	int fd = open(world->log, O_RDONLY | O_CLOEXEC);
+	off_t size = lseek(fd, 0, SEEK_END);
+
+	close(fd);
+	return size;
+}
+
+/* The log from there on names that process. */
+static bool is_in_log(const struct world *world, off_t from, pid_t pid)
+{
+	static char text[65536];
+	char wanted[32];
+	int fd = open(world->log, O_RDONLY | O_CLOEXEC);
+	ssize_t length = pread(fd, text, sizeof text - 1, from);
+
+	close(fd);
+	text[length > 0 ? length : 0] = '\0';
+	snprintf(wanted, sizeof wanted, "process %d", (int)pid);
+	return strstr(text, wanted) != NULL;
+}
+
+/* Without pidfds: one is kept for each client slot that was looked at. */
+static unsigned count_fds(const struct world *world)
+{
+	char path[300], target[64];
+	struct dirent *entry;
+	unsigned count = 0;
+	DIR *all;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)world->mpd);
+	all = opendir(path);
+	assert_non_null(all);
+	while ((entry = readdir(all)) != NULL) {
+		ssize_t length = readlinkat(dirfd(all), entry->d_name, target, sizeof target - 1);
+
+		target[length > 0 ? length : 0] = '\0';
+		count += length > 0 && strcmp(target, "anon_inode:[pidfd]") != 0;
+	}
+	closedir(all);
+	return count;
+}
+
+static bool is_at_rest(void *arg)
+{
+	struct world *world = arg;
+	uint32_t used = 0;
+
+	for (uint32_t i = SLOT_FIRST; i < seg_clients_high(world->kept.seg); i++)
+		used += client_word_state(slot_client_word(world->kept.seg, i)) != SLOT_FREE;
+	return used == 1 && raw_count(&world->sibling) == 1 &&
+	       (!world->fds || count_fds(world) == world->fds);
+}
+
+static void begin(struct world *world)
+{
+	const char *directory = harness_endpoint()->directory;
+
+	*world = (struct world){ .fds = 0 };
+	snprintf(world->log, sizeof world->log, "%s/log", directory);
+	snprintf(world->page, sizeof world->page, "%s/page", directory);
+	fault_begin(world->page);
+	start_mpd(world);
+	raw_connect(&world->sibling);
+	raw_attach(&world->sibling, KEPT, 0, &world->kept);
+	world->mpd = (pid_t)world->sibling.welcome.pid;
+	assert_true(harness_until(is_at_rest, world, SETTLE_MS));
+	world->fds = count_fds(world);
+}
+
+static void end(struct world *world)
+{
+	raw_close(&world->sibling);
+	raw_forget(&world->kept);
+	assert_int_equal(harness_wait(world->supervisor), 0);
+	unlink(world->log);
+	unlink(world->page);
+}
+
+/* --- the loops --- */
+
+/* mpd has dealt with all that came before: it answers its connections in turn. */
+static void await_mpd_has_read(void)
+{
+	for (unsigned i = 0; i < 2; i++)
+		(void)hello();
+}
+
+/* The sibling has had its answer, but mpd may be about to look whether it wants more: a call that
+ * fails there would be the sibling's. */
+static void arm(const struct world *world, const struct fault_plan *plan)
+{
+	assert_int_equal(hello(), 0);
+	fault_arm(plan, world->mpd);
+}
+
+struct outcome {
+	int result;
+	pid_t pid; /* of the client */
+	off_t log_before;
+};
+
+static const char *judge(struct world *world, int error, const struct outcome *outcome)
+{
+	bool is_dropped = outcome->result == -EPIPE || outcome->result == -ECONNRESET;
+	struct raw raw;
+
+	if (outcome->result == NO_ANSWER)
+		return "a client waits for an answer in vain";
+	/* It is kept where its maker was dropped before he removed it. */
+	(void)raw_unlink(&world->sibling, "unlinked");
+	if (connect_once(&raw) < 0)
+		return "mpd does not answer";
+	raw_close(&raw);
+	if ((pid_t)raw.welcome.pid != world->mpd)
+		return "mpd has died";
+	if (!harness_until(is_at_rest, world, SETTLE_MS))
+		return "something is left in mpd or the segment";
+	/* Who seems to have hung up himself is not worth a line. */
+	if (is_dropped && error != FAULT_EOF && error != ECONNRESET &&
+	    !is_in_log(world, outcome->log_before, outcome->pid))
+		return "a client was dropped and the log does not name it";
+	return NULL;
+}
+
+static bool run_planned(struct world *world, const char *name, scenario *run,
+			const struct fault_plan *plan)
+{
+	struct outcome outcome = { .log_before = log_size(world) };
+	const char *wrong;
+
+	arm(world, plan);
+	outcome.result = run_apart(run, &outcome.pid);
+	await_mpd_has_read();
+	fault_disarm();
+	wrong = judge(world, plan->error, &outcome);
+	if (wrong)
+		print_message("%s: the %u. %s answers %s: %d, %s\n", name, plan->nth,
+			      fault_name(plan->call), fault_error_name(plan->error),
+			      outcome.result, wrong);
+	return !wrong;
+}
+
+static unsigned run_place(struct world *world, const char *name, scenario *run,
+			  struct fault_plan plan, unsigned *cases)
+{
+	unsigned wrong = 0;
+
+	for (unsigned i = 0; (plan.error = fault_error(plan.call, i)) != 0; i++) {
+		/* It says that nobody is there to answer to: not so here. */
+		if (plan.call == FAULT_SENDMSG && plan.error == EPIPE)
+			continue;
+		wrong += !run_planned(world, name, run, &plan);
+		++*cases;
+	}
+	return wrong;
+}
+
+static void run_all(const char *name, scenario *run)
+{
+	unsigned counts[FAULT_KINDS], cases = 0, wrong = 0;
+	struct world world;
+	pid_t pid;
+
+	begin(&world);
+	arm(&world, NULL);
+	assert_int_equal(run_apart(run, &pid), 0);
+	await_mpd_has_read();
+	fault_disarm();
+	assert_true(harness_until(is_at_rest, &world, SETTLE_MS));
+	for (unsigned i = 0; i < FAULT_KINDS; i++)
+		counts[i] = fault_count((enum fault_call)i);
+	for (unsigned call = 0; call < FAULT_KINDS; call++)
+		for (unsigned nth = 1; nth <= counts[call] && nth <= NTH_MAX; nth++)
+			if (wrong < WRONG_SHOWN_MAX)
+				wrong += run_place(&world, name, run,
+						   (struct fault_plan){ (enum fault_call)call,
+									nth, 0 }, &cases);
+	print_message("%s: %u cases, %u wrong\n", name, cases, wrong);
+	assert_int_equal(wrong, 0);
+	assert_true(cases > 0);
+	end(&world);
+}
+
+static void greeting_survives_each_failing_call_of_mpd(void **state)
+{
+	run_all("greet", hello);
+}
+
+static void new_segment_survives_each_failing_call_of_mpd(void **state)
+{
+	run_all("attach to a new segment", attach_to_new);
+}
+
+static void half_made_segment_survives_each_failing_call_of_mpd(void **state)
+{
+	run_all("leave a segment half made", leave_half_made);
+}
+
+static void unlinking_survives_each_failing_call_of_mpd(void **state)
+{
+	run_all("unlink", unlink_it);
+}
+
+static void looking_survives_each_failing_call_of_mpd(void **state)
+{
+	run_all("list and observe", look);
+}
+
+static void death_of_a_client_survives_each_failing_call_of_mpd(void **state)
+{
+	run_all("die", attach_and_die);
+}
+
+static void new_segment_survives_each_failing_call_of_mpd_with_epoll(void **state)
+{
+	setenv("MP_WAIT_ENGINE", "futex", 1);
+	run_all("attach to a new segment, epoll", attach_to_new);
+}
+
+static void death_of_a_client_survives_each_failing_call_of_mpd_with_epoll(void **state)
+{
+	setenv("MP_WAIT_ENGINE", "futex", 1);
+	run_all("die, epoll", attach_and_die);
+}
+
+static const struct harness_test tests[] = {
+	HARNESS_TEST_WITH_MPD(greeting_survives_each_failing_call_of_mpd),
+	HARNESS_TEST_WITH_MPD(new_segment_survives_each_failing_call_of_mpd),
+	HARNESS_TEST_WITH_MPD(half_made_segment_survives_each_failing_call_of_mpd),
+	HARNESS_TEST_WITH_MPD(unlinking_survives_each_failing_call_of_mpd),
+	HARNESS_TEST_WITH_MPD(looking_survives_each_failing_call_of_mpd),
+	HARNESS_TEST_WITH_MPD(death_of_a_client_survives_each_failing_call_of_mpd),
+	HARNESS_TEST_WITH_MPD(new_segment_survives_each_failing_call_of_mpd_with_epoll),
+	HARNESS_TEST_WITH_MPD(death_of_a_client_survives_each_failing_call_of_mpd_with_epoll),
+};
+
+HARNESS_MAIN(tests)
