@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#define NOTE_NAME "user.libshm" /* Linux 6.6 */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 int memory_create_open(const char *name, uint64_t size_bytes)
@@ -57,6 +59,20 @@ int memory_check(int fd, uint64_t size_bytes)
 	    (uint64_t)info.st_size != size_bytes || fcntl(fd, F_GET_SEALS) != SEALS)
 		return -EPERM;
 	return 0;
+}
+
+int memory_note(int fd, const void *note, size_t bytes)
+{
+	return fsetxattr(fd, NOTE_NAME, note, bytes, XATTR_CREATE) < 0 ? -errno : 0;
+}
+
+int memory_read_note(int fd, void *ret_note, size_t bytes)
+{
+	ssize_t got = fgetxattr(fd, NOTE_NAME, ret_note, bytes);
+
+	if (got < 0)
+		return -errno;
+	return (size_t)got == bytes ? 0 : -EBADMSG;
 }
 
 int memory_clear(int fd, uint64_t size_bytes)

@@ -6,6 +6,7 @@
 #ifndef MPD_MEMORY_H
 #define MPD_MEMORY_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* A sealed file of that size; its mode is not 0 yet. A descriptor or -errno. */
@@ -19,6 +20,11 @@ int memory_reopen_read_only(int fd);
 
 /* Is it one that an mpd of this user made: owner, seals, size? 0 or -EPERM, -errno. */
 int memory_check(int fd, uint64_t size_bytes);
+
+/* A note that only mpd can write, as long as the file's mode is not 0 yet; read by whoever may read
+ * the file. 0 or -errno (-ENOTSUP, -ENODATA: this kernel keeps none). */
+int memory_note(int fd, const void *note, size_t bytes);
+int memory_read_note(int fd, void *ret_note, size_t bytes);
 
 /* All zero again, pages given back. 0 or -errno. */
 int memory_clear(int fd, uint64_t size_bytes);

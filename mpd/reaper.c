@@ -38,6 +38,7 @@ struct process {
 	int pidfd; /* -1: none can be had, it is looked at now and then */
 	uint32_t pid;
 	bool is_connected;
+	bool is_doubt_told;
 };
 
 static struct process process_pool[PROCESSES_MAX];
@@ -221,9 +222,20 @@ static unsigned count_slots(const struct process *like, const struct segment *se
 	return count;
 }
 
+/* Another user's, and mpd is not root: whether it has executed another program cannot be seen. */
+static void tell_doubt(struct process *process, const struct watch *watch, int error)
+{
+	if (process->is_doubt_told || error != -EACCES)
+		return;
+	process->is_doubt_told = true;
+	log_warning("process %u of another user has left mpd; whether it still uses '%s' only root "
+		    "may see: it counts as alive until it ends", process->pid,
+		    watch->segment->record->name);
+}
+
 /* Nobody speaks for it: does the process still use this slot? A free byte alone proves nothing,
  * closing any descriptor of the roster frees it. */
-static bool is_lost(const struct process *process, const struct watch *watch)
+static bool is_lost(struct process *process, const struct watch *watch)
 {
 	int maps;
 
@@ -237,8 +249,10 @@ static bool is_lost(const struct process *process, const struct watch *watch)
 	maps = proc_count_mapped(process->pid, watch->segment->fd);
 	if (maps >= 0)
 		return (unsigned)maps < count_slots(process, watch->segment);
-	if (process->pidfd >= 0)
+	if (process->pidfd >= 0) {
+		tell_doubt(process, watch, maps);
 		return false;
+	}
 	return !process->is_connected || maps == -ENOENT || maps == -ESRCH;
 }
 

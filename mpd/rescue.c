@@ -18,16 +18,27 @@
 
 #define LINK_BYTES 256
 
-/* 0 or -errno; -EACCES for another user's file. */
+static bool is_same_file(int fd, int other_fd)
+{
+	struct stat one, other;
+
+	return fstat(fd, &one) == 0 && fstat(other_fd, &other) == 0 &&
+	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+/* Root opens it whatever its mode is, and changes nothing: another user may put another file in its
+ * place at any moment. Whose file it is, is looked at once it is open. 0 or -errno. */
 static int rescue(int folder, const char *number)
 {
+	bool is_root = geteuid() == 0;
 	int fd, observer_fd;
 
-	if (fchmodat(folder, number, 0600, 0) < 0)
+	if (!is_root && fchmodat(folder, number, 0600, 0) < 0)
 		return -errno;
-	fd = openat(folder, number, O_RDWR | O_CLOEXEC);
-	observer_fd = openat(folder, number, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && fchmod(fd, 0) == 0 && observer_fd >= 0)
+	fd = openat(folder, number, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	observer_fd = openat(folder, number, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0 && observer_fd >= 0 && is_same_file(fd, observer_fd) &&
+	    (is_root || fchmod(fd, 0) == 0))
 		return segment_rescue(fd, observer_fd);
 	if (fd >= 0)
 		close(fd);
@@ -60,6 +71,7 @@ static unsigned look_into(const char *pid, const char *prefix)
 	return count;
 }
 
+/* Root may look into everybody's. */
 static bool is_own_process(const char *name)
 {
 	char path[300];
@@ -68,7 +80,7 @@ static bool is_own_process(const char *name)
 	if (name[0] < '1' || name[0] > '9' || strtol(name, NULL, 10) == getpid())
 		return false;
 	snprintf(path, sizeof(path), "/proc/%s", name);
-	return stat(path, &info) == 0 && info.st_uid == geteuid();
+	return stat(path, &info) == 0 && (geteuid() == 0 || info.st_uid == geteuid());
 }
 
 unsigned rescue_all(const char *endpoint)

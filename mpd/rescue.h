@@ -8,7 +8,8 @@
 #ifndef MPD_RESCUE_H
 #define MPD_RESCUE_H
 
-/* Adopt every segment of that endpoint that a process of this user holds open; how many. */
+/* Adopt every segment of that endpoint that a process of this user, for root any process, holds
+ * open; how many. */
 unsigned rescue_all(const char *endpoint);
 
 #endif

@@ -96,15 +96,17 @@ static void close_files(struct segment *segment)
 }
 
 /* The mode becomes 0 between the two: the observers' descriptor cannot be opened for writing. */
-static int make_files(struct segment *segment, const char *name, uint64_t size_bytes)
+static int make_files(struct segment *segment, const struct registry_record *record)
 {
+	struct segment_rights rights = { record->uid, record->gid, record->mode };
 	char label[ENDPOINT_NAME_BYTES + NAME_BYTES + 16];
 
-	snprintf(label, sizeof(label), "libshm:%s:%s", endpoint_name, name);
+	snprintf(label, sizeof(label), "libshm:%s:%s", endpoint_name, record->name);
 	segment->observer_fd = -1;
-	segment->fd = memory_create_open(label, size_bytes);
+	segment->fd = memory_create_open(label, record->size_bytes);
 	if (segment->fd < 0)
 		return segment->fd;
+	(void)memory_note(segment->fd, &rights, sizeof(rights));
 	segment->observer_fd = memory_reopen_read_only(segment->fd);
 	if (segment->observer_fd >= 0 && fchmod(segment->fd, 0) == 0)
 		return 0;
@@ -153,7 +155,7 @@ int segment_create(const struct proto_open *open, const struct segment_maker *ma
 	segment = &segments[index];
 	error = fill_record(record, open, maker);
 	if (error == 0)
-		error = make_files(segment, open->name, record->size_bytes);
+		error = make_files(segment, record);
 	if (error < 0)
 		return error;
 	record->number = number;
@@ -433,6 +435,7 @@ static void enter_lost(struct segment *segment, struct registry_record *record, 
 int segment_rescue(int fd, int observer_fd)
 {
 	struct segment_maker maker = { .uid = geteuid() };
+	struct segment_rights rights;
 	struct registry_record *record;
 	struct proto_open open;
 	uint64_t generation = 0, number = 0;
@@ -443,6 +446,11 @@ int segment_rescue(int fd, int observer_fd)
 	if (error == 0) {
 		number = registry_reserve(&index);
 		error = number ? 0 : -EDQUOT;
+	}
+	if (error == 0 && memory_read_note(fd, &rights, sizeof(rights)) == 0) {
+		maker.uid = rights.uid;
+		open.gid = rights.gid;
+		open.mode = rights.mode;
 	}
 	if (error == 0)
 		error = fill_record(registry_at(index), &open, &maker);

@@ -46,6 +46,13 @@ bool segment_adopt_all(void);
  * descriptors over. 0 or -errno. */
 int segment_rescue(int fd, int observer_fd);
 
+/* What a memory file says of itself: the only place left when the registry is lost. */
+struct segment_rights {
+	uint32_t uid;
+	int32_t gid;
+	uint32_t mode;
+};
+
 struct segment_maker {
 	uint32_t uid; /* will own it */
 	uint32_t pid; /* 0: unknown */

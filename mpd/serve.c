@@ -249,6 +249,16 @@ static int take_activated(void)
 	return fd;
 }
 
+/* Two memories under one name are possible then, and must not come about unsaid. */
+static void look_for_lost(void)
+{
+	rescue_all(plan.endpoint);
+	if (plan.is_system && geteuid() != 0)
+		log_warning("the mpd before this one did not hand its segments down; only root "
+			    "could look for them at other users' processes: those that still run "
+			    "keep memory whose name will be made anew");
+}
+
 static int open_parts(int listen_fd)
 {
 	int registry_fd = store_take("registry");
@@ -276,7 +286,7 @@ static int open_parts(int listen_fd)
 	if (error < 0)
 		return error;
 	if (!segment_adopt_all() || is_after_crash)
-		rescue_all(plan.endpoint);
+		look_for_lost();
 	return 0;
 }
 
