@@ -37,6 +37,7 @@
 #include <string.h>
 
 /* A question costs a microsecond. */
+#define OWNER_BYTES (NAME_BYTES + 48)
 #define POLLS_BEFORE_ASKING 16
 
 /* What a waiter's callbacks need. */
@@ -229,22 +230,35 @@ static bool find_owner(struct mp_lock *lock, struct mp_who *ret_who)
 		return false;
 	memset(ret_who, 0, sizeof *ret_who);
 	ret_who->slot = who_slot(who);
-	ret_who->tid = load_relaxed(&lock->seg->threads[who_slot(who)].tid);
-	ret_who->pid = client_word_pid(slot_client_word(lock->seg, client));
+	if (slot_is_of_our_namespace(lock->seg, client)) { /* else they name somebody else here */
+		ret_who->tid = load_relaxed(&lock->seg->threads[who_slot(who)].tid);
+		ret_who->pid = client_word_pid(slot_client_word(lock->seg, client));
+	}
 	snprintf(ret_who->name, sizeof ret_who->name, "%.*s", NAME_BYTES - 1,
 		 lock->seg->clients[client].name);
 	return true;
 }
 
+/* "worker[12] thread 13" */
+static const char *name_owner(const struct mp_who *who, char text[static OWNER_BYTES])
+{
+	if (who->pid)
+		snprintf(text, OWNER_BYTES, "%s[%u] thread %u", who->name, who->pid, who->tid);
+	else
+		snprintf(text, OWNER_BYTES, "%s in another PID namespace", who->name);
+	return text;
+}
+
 static int explain_timeout(struct mp_lock *lock, int error)
 {
+	char owner[OWNER_BYTES];
 	struct mp_who who;
 
 	if (!find_owner(lock, &who))
 		return explain(error, "the lock '%s' was just released; try again",
 			       object_name(&lock->handle));
-	return explain(error, "the lock '%s' is held by %s[%u] thread %u",
-		       object_name(&lock->handle), who.name, who.pid, who.tid);
+	return explain(error, "the lock '%s' is held by %s", object_name(&lock->handle),
+		       name_owner(&who, owner));
 }
 
 /* The wait ended without the lock. */
@@ -334,6 +348,7 @@ int mp_lock_acquire(mp_lock *lock, int64_t timeout)
 
 static int refuse_release(struct mp_lock *lock, uint64_t word)
 {
+	char owner[OWNER_BYTES];
 	struct mp_who who;
 
 	if (lock_word_is_free(word))
@@ -343,8 +358,8 @@ static int refuse_release(struct mp_lock *lock, uint64_t word)
 	if (!find_owner(lock, &who))
 		memset(&who, 0, sizeof who);
 	return explain(-EPERM,
-		       "the lock '%s' is held by %s[%u] thread %u, only that thread releases it",
-		       object_name(&lock->handle), who.name, who.pid, who.tid);
+		       "the lock '%s' is held by %s, only that thread releases it",
+		       object_name(&lock->handle), name_owner(&who, owner));
 }
 
 /* The release is done; wake the oldest waiter. */

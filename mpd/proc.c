@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * See proc.h. Read in pieces into a fixed buffer: a process may have very many maps.
+ * See proc.h. Maps are read in pieces into a fixed buffer: a process may have very many maps.
  */
 #include "proc.h"
 
 #include "libshm/slot.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -97,5 +99,64 @@ int proc_open_peer(int socket, uint32_t pid, uint64_t started_ticks)
 	if (fd < 0)
 		return -1;
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd;
+}
+
+/* The last number of "NSpid:\t812\t1": the pid in the innermost namespace. */
+static uint32_t innermost_pid(uint32_t pid)
+{
+	char path[40], line[256];
+	uint32_t inner = 0;
+	FILE *status;
+
+	snprintf(path, sizeof(path), "/proc/%u/status", pid);
+	status = fopen(path, "re");
+	while (status && fgets(line, sizeof(line), status))
+		if (strncmp(line, "NSpid:", 6) == 0)
+			inner = (uint32_t)strtoul(strrchr(line, '\t') + 1, NULL, 10);
+	if (status)
+		fclose(status);
+	return inner;
+}
+
+static bool is_foreign(uint32_t pid, uint64_t pid_namespace, uint32_t inner)
+{
+	char path[40];
+	struct stat info;
+
+	snprintf(path, sizeof(path), "/proc/%u/ns/pid", pid);
+	return stat(path, &info) == 0 && info.st_ino == pid_namespace &&
+	       innermost_pid(pid) == inner;
+}
+
+static uint32_t find_foreign(uint64_t pid_namespace, uint32_t inner)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	uint32_t found = 0;
+
+	while (proc && !found && (entry = readdir(proc)) != NULL) {
+		uint32_t pid = (uint32_t)strtoul(entry->d_name, NULL, 10);
+
+		if (pid && is_foreign(pid, pid_namespace, inner))
+			found = pid;
+	}
+	if (proc)
+		closedir(proc);
+	return found;
+}
+
+int proc_open_foreign(uint64_t pid_namespace, uint32_t pid, uint32_t *ret_pid)
+{
+	uint32_t found = pid && pid_namespace ? find_foreign(pid_namespace, pid) : 0;
+	int fd = found ? (int)syscall(SYS_pidfd_open, found, 0) : -1;
+
+	/* The number may have become another's between the look and the open; while this
+	 * descriptor says nothing, what is seen behind it is the same process. */
+	if (fd >= 0 && !is_foreign(found, pid_namespace, pid)) {
+		close(fd);
+		fd = -1;
+	}
+	*ret_pid = fd >= 0 ? found : 0;
 	return fd;
 }

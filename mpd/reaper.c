@@ -7,9 +7,8 @@
 #include "log.h"
 #include "loop.h"
 #include "proc.h"
+#include "roster.h"
 #include "quota.h"
-#include "memory.h"
-#include "store.h"
 
 #include "libshm/recover.h"
 #include "libshm/slot.h"
@@ -49,16 +48,10 @@ static struct watch *free_watches;
 static struct process *processes;
 static struct loop_timer look_timer;
 static void (*notify_changed)(void);
-static int roster_fd = -1;
 
 void reaper_changed(void)
 {
 	notify_changed();
-}
-
-int reaper_roster(void)
-{
-	return roster_fd;
 }
 
 bool reaper_is_idle(void)
@@ -186,20 +179,6 @@ static void process_ended(void *arg, unsigned events)
 	bury_all(process);
 }
 
-static bool is_byte_free(const struct process *process, const struct watch *watch)
-{
-	uint64_t byte = load_relaxed(&watch->segment->seg->clients[watch->client].roster_byte);
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
-
-	if (byte >= INT64_MAX)
-		return true; /* no lock can be there */
-	lock.l_start = (off_t)byte;
-	/* Locked by another process, it is no sign of this one's life: any client may lock any. */
-	return fcntl(roster_fd, F_GETLK, &lock) == 0 &&
-	       (lock.l_type == F_UNLCK || (process->pid && lock.l_pid > 0 &&
-					   (uint32_t)lock.l_pid != process->pid));
-}
-
 static bool is_slot_used(const struct watch *watch)
 {
 	uint64_t word = slot_client_word(watch->segment->seg, watch->client);
@@ -242,7 +221,8 @@ static bool is_lost(struct process *process, const struct watch *watch)
 	if (process->pidfd < 0 &&
 	    slot_is_dead(watch->segment->seg, watch->client, watch->generation))
 		return true;
-	if (!is_byte_free(process, watch))
+	if (!roster_is_free(load_relaxed(&watch->segment->seg->clients[watch->client]
+					 .roster_byte), process->pid))
 		return false;
 	/* Where the maps cannot be read and a pidfd or a connection speaks for it, the process gets
 	 * the benefit. */
@@ -421,20 +401,30 @@ static struct process *find_silent_process(uint32_t pid)
 	return NULL;
 }
 
-/* A pid of another namespace means nothing here: such a client is looked at now and then, as is one
- * for whom no pidfd can be had. */
+/* A pid of another namespace means nothing here, unless that process is found below ours: else such
+ * a client is looked at now and then, as is one for whom no pidfd can be had. */
 static struct process *process_of_slot(struct segment *segment, uint32_t client,
 				       uint32_t generation)
 {
-	uint32_t pid = client_word_pid(slot_client_word(segment->seg, client));
+	struct seg *seg = segment->seg;
+	uint32_t pid = client_word_pid(slot_client_word(seg, client));
+	struct process *process;
 	bool is_gone;
-	int fd = slot_pidfd(segment->seg, client, generation, &is_gone);
-	bool is_ours = slot_is_of_our_namespace(segment->seg, client);
-	struct process *process = is_ours ? find_silent_process(pid) : NULL;
+	int fd = slot_pidfd(seg, client, generation, &is_gone);
 
-	if (process || is_gone)
-		return process;
-	return make_process(is_ours ? pid : 0, fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0));
+	if (is_gone)
+		return NULL;
+	if (slot_is_of_our_namespace(seg, client))
+		fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	else
+		fd = proc_open_foreign(load_relaxed(&seg->clients[client].pid_namespace), pid,
+				       &pid);
+	process = find_silent_process(pid);
+	if (!process)
+		return make_process(pid, fd);
+	if (fd >= 0)
+		close(fd);
+	return process;
 }
 
 static unsigned watch_slot(struct segment *segment, uint32_t client)
@@ -473,20 +463,9 @@ unsigned reaper_watch_table(struct segment *segment)
 	return count;
 }
 
-int reaper_open(int inherited_roster, void (*changed)(void))
+void reaper_open(void (*changed)(void))
 {
 	notify_changed = changed;
 	look_timer.fn = look_again;
 	look_timer.deadline_ns = DEADLINE_NEVER;
-	if (inherited_roster >= 0 && memory_check(inherited_roster, 0) == 0) {
-		roster_fd = inherited_roster;
-		return 0;
-	}
-	if (inherited_roster >= 0)
-		close(inherited_roster);
-	roster_fd = memory_create("mpd:roster", 0);
-	if (roster_fd < 0)
-		return roster_fd;
-	store_put("roster", roster_fd, -1);
-	return 0;
 }

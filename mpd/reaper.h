@@ -14,10 +14,9 @@
 
 struct process;
 
-/* `changed` is called whenever something that keeps mpd here may have gone. 0 or -errno. */
-int reaper_open(int inherited_roster, void (*changed)(void));
+/* `changed` is called whenever something that keeps mpd here may have gone. */
+void reaper_open(void (*changed)(void));
 void reaper_changed(void);
-int reaper_roster(void);
 bool reaper_is_idle(void); /* nobody is watched */
 
 /* The process at the other end of the connection says that this slot is its own.

@@ -12,6 +12,7 @@
 #include "access.h"
 #include "loop.h"
 #include "reaper.h"
+#include "roster.h"
 #include "log.h"
 #include "quota.h"
 #include "version.h"
@@ -121,7 +122,7 @@ static int handle_HELLO(struct conn *conn, const void *request, struct reply *re
 		ctl_note_stranger(conn, PROTO_VERSION, hello->signature);
 		return -EPROTO;
 	}
-	reply->fds = (struct wire_fds){ .count = 1, .fd = { reaper_roster() } };
+	reply->fds = (struct wire_fds){ .count = 1, .fd = { roster_fd() } };
 	return 0;
 }
 

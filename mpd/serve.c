@@ -14,6 +14,7 @@
 #include "quota.h"
 #include "reaper.h"
 #include "registry.h"
+#include "roster.h"
 #include "rescue.h"
 #include "segment.h"
 #include "store.h"
@@ -47,7 +48,7 @@ static bool is_activated; /* a service manager made the socket, and listens whil
 static char activated_path[ENDPOINT_BYTES];
 
 static const struct segment_keepers keepers = {
-	.roster = reaper_roster,
+	.roster = roster_fd,
 	.begun = doctor_begin,
 	.ending = doctor_end,
 	.watch_clients = reaper_watch_table,
@@ -269,7 +270,8 @@ static int open_parts(int listen_fd)
 	if (error == 0)
 		error = registry_open(registry_fd);
 	if (error == 0)
-		error = reaper_open(store_take("roster"), reconsider);
+		error = roster_open(store_take("roster"));
+	reaper_open(reconsider);
 	if (error == 0)
 		error = open_signals();
 	if (error < 0)

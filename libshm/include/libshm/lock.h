@@ -36,8 +36,8 @@ struct mp_lock_opts {
 /* Who holds a lock. pid and tid are those of the holder's own namespace; a plain lock is held by a
  * process, tid then is the thread that used the first one. */
 struct mp_who {
-	uint32_t pid;
-	uint32_t tid;
+	uint32_t pid; /* 0: of another PID namespace, where the numbers mean other processes */
+	uint32_t tid; /* then 0 too */
 	uint32_t slot; /* of the thread in the segment */
 	uint32_t reserved0;
 	char name[64]; /* of the process in the segment */
