@@ -253,6 +253,8 @@ static int take_snapshots(struct model *model, unsigned count)
 
 		if (mp_observe_name(model->observer, i, row->name) < 0)
 			row->name[0] = '\0';
+		if (mp_observe_segment(model->observer, i, &row->about) < 0)
+			row->about.is_listed = 0;
 		row->error = mp_observe_snapshot(model->observer, i, &row->snapshot);
 		if (row->error < 0)
 			continue;

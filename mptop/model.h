@@ -24,6 +24,7 @@ struct segment_row {
 	char name[MP_OBSERVE_NAME];
 	int error; /* why it cannot be read; snapshot is NULL then */
 	const struct mp_snapshot *snapshot;
+	struct mp_observed_segment about; /* whose it is; all zero: not known */
 };
 
 /* Waits and sleeps of a process are those of its threads. */

@@ -214,6 +214,19 @@ static void put_rows(struct json *json, const struct model *model,
 	json_close(json, ']');
 }
 
+/* As mpd says; without it nothing is said of them. */
+static void put_rights(struct json *json, const struct mp_observed_segment *about)
+{
+	char mode[16];
+
+	if (!about->is_listed)
+		return;
+	snprintf(mode, sizeof(mode), "%04o", about->mode & 07777);
+	json_unsigned(json, "owner_uid", about->uid);
+	json_string(json, "mode", mode);
+	json_bool(json, "kept", about->is_kept);
+}
+
 static void put_segment(struct json *json, const struct model *model, const struct segment_row *row)
 {
 	const struct mp_snapshot *snapshot = row->snapshot;
@@ -221,6 +234,7 @@ static void put_segment(struct json *json, const struct model *model, const stru
 	json_open(json, NULL, '{');
 	json_string(json, "name", row->name);
 	json_string(json, "error", row->error < 0 ? mp_strerror(row->error) : "");
+	put_rights(json, &row->about);
 	if (snapshot) {
 		json_unsigned(json, "generation", snapshot->generation);
 		json_bool(json, "is_torn", snapshot->is_torn);

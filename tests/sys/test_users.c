@@ -535,11 +535,27 @@ static int look_and_not_touch(void *arg)
 	return 0;
 }
 
+/* Root sees whose each segment is. */
+static void assert_tool_tells_owner(void)
+{
+	const char *arguments[] = { program_built("mptop/mptop"), "--json", "--endpoint",
+				    WIRE_SYSTEM_ENDPOINT, NULL };
+	struct program program;
+
+	program_run(&program, (char *const *)(uintptr_t)arguments, 20);
+	assert_int_equal(program.code, 0);
+	if (!strstr(program.text, "\"name\":\"seen\",\"error\":\"\",\"owner_uid\":64001,"
+				  "\"mode\":\"0640\",\"kept\":true"))
+		fail_msg("no owner in: %s", program.text);
+	program_free(&program);
+}
+
 static void who_may_only_look_gets_a_descriptor_that_stays_read_only(void **state)
 {
 	people_begin(MPD_USER, NULL);
 	people_do(ALICE, make_readable, NULL);
 	people_do(BOB, look_and_not_touch, NULL);
+	assert_tool_tells_owner();
 	people_end();
 }
 
