@@ -37,6 +37,14 @@ CLEAN = {
                            'QUOTA(BYTES, bytes, "bytes", "1", "bytes")\n',
     'docs/man/mpd.1.scd': '\n*--keep*\n\tStay.\n*--bytes*\n\tBytes.\n',
     'docs/man/mpd.conf.5.scd': '\n*keep*, _yes_ or _no_\n\tStay.\n*bytes*, _N_\n\tBytes.\n',
+    'docs/man/libshm.7.in': '.SH ENVIRONMENT\n.TP\n.B MP_MPD\nA path.\n.SH FILES\nMP_OTHER\n',
+    'docs/man/mptop.1.scd': 'mptop(1)\n\n*-e*, *--endpoint* _PATH_\n\tA path.\n',
+    'docs/man/meson.build': "# SPDX-License-Identifier: MIT\nforeach page : ['mptop.1']\n",
+    'libshm/spawn.c': '/* SPDX-License-Identifier: MIT\n * Knows: mpd. */\n#include <stdlib.h>\n\n'
+                      'char *spawn_path(void)\n{\n\treturn getenv("MP_MPD");\n}\n',
+    'mptop/options.h': '/* SPDX-License-Identifier: MIT\n * Knows: options. */\n#define OPTIONS \\\n'
+                       '\tOPTION(ENDPOINT, "endpoint", \'e\', "PATH", "a path")\n',
+    'mptop/meson.build': "executable('mptop', 'main.c',\n  install: true)\n",
     'docs/program.md': '```c\nint main(void)\n{\n\treturn 0;\n}\n```\n',
     'library.c': 'int mp_do(void);\nint mp_do(void)\n{\n\treturn 0;\n}\n',
 }
@@ -68,6 +76,12 @@ FAULTS = [
     ('man.py', 'a key not told', 'docs/man/mpd.conf.5.scd', '*keep*', '*leave*'),
     ('man.py', 'a quota not told', 'docs/man/mpd.1.scd', '--bytes', '--many'),
     ('man.py', 'a key that is none', 'mpd/options.h', 'BOTH', 'LINE'),
+    ('manual.py', 'a variable not told', 'libshm/spawn.c', 'MP_MPD', 'MP_OTHER'),
+    ('manual.py', 'a variable in a table', 'mpd/main.c', None, 'static const char *a = "SOME_FD";\n'),
+    ('manual.py', 'a program without a page', 'mptop/meson.build', "'mptop'", "'other'"),
+    ('manual.py', 'a page that is not built', 'docs/man/meson.build', "'mptop.1'", ''),
+    ('manual.py', 'an option that only the program has', 'docs/man/mptop.1.scd', '*--endpoint*', ''),
+    ('manual.py', 'an option that only the page has', 'docs/man/mptop.1.scd', None, '*-x*, *--gone*\n'),
     ('snippets.py', 'a wrong program', 'docs/program.md', 'return 0', 'return zero'),
     ('metrics.py', 'a long function', 'libshm/seg.c', None, LONG),
     ('metrics.py', 'a maze', 'libshm/seg.c', None, MAZE),
