@@ -396,7 +396,7 @@ static void segment_being_made_when_mpd_is_killed_is_whole_or_gone(void **state)
 	struct seg_geometry plan;
 	struct raw raw;
 
-	raw_start(NULL, NULL);
+	raw_start("--grace", "1500"); /* what nobody has said FORMATTED of waits so long */
 	raw_connect(&raw);
 	assert_int_equal(raw_open(&raw, "half", 0, 0, &half), 0);
 	assert_int_equal(raw_open(&raw, "whole", 0, 0, &whole), 0);
