@@ -5,6 +5,7 @@
 #include "world.h"
 
 #include "harness.h"
+#include "wire.h"
 
 #include <endian.h>
 #include <linux/audit.h>
@@ -52,11 +53,13 @@ static unsigned write_rule(struct sock_filter *to, const struct world_rule *rule
 	return used;
 }
 
-void world_enter(const struct world_rule *rules, size_t count)
+/* A listener where a rule asks for one, else 0. */
+static int install(const struct world_rule *rules, size_t count, unsigned flags)
 {
 	struct sock_filter *filter = calloc(count * PER_RULE + 4, sizeof(*filter));
 	struct sock_fprog program = { .filter = filter };
 	unsigned used = 0;
+	int result;
 
 	assert_non_null(filter);
 	filter[used++] = LOAD(FIELD(arch));
@@ -67,6 +70,22 @@ void world_enter(const struct world_rule *rules, size_t count)
 	filter[used++] = ANSWER(SECCOMP_RET_ALLOW);
 	program.len = (unsigned short)used;
 	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+	result = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	assert_true(result >= 0);
 	free(filter);
+	return result;
+}
+
+void world_enter(const struct world_rule *rules, size_t count)
+{
+	install(rules, count, 0);
+}
+
+void world_enter_kept(const struct world_rule *rules, size_t count, int keeper)
+{
+	struct wire_fds fds = { .count = 1 };
+
+	fds.fd[0] = install(rules, count, SECCOMP_FILTER_FLAG_NEW_LISTENER);
+	assert_true(wire_send(keeper, "", 1, &fds) >= 0);
+	close(fds.fd[0]);
 }

@@ -29,6 +29,16 @@ struct world_rule {
 /* Without a way back: call it in a child. Fails the test when it cannot. */
 void world_enter(const struct world_rule *rules, size_t count);
 
+/* Worlds in which a call is not refused but answered, by a process outside of them, as that kernel
+ * would. The rules' answer is WORLD_ASKS; `keeper` is the other end of world_keep's socket. */
+#define WORLD_ASKS SECCOMP_RET_USER_NOTIF
+void world_enter_kept(const struct world_rule *rules, size_t count, int keeper);
+
+/* The keeper: until nobody has the other end of the socket and nobody is in its worlds any more.
+ * IORING_REGISTER_PROBE tells of no opcode that came after Linux 6.6; a ring that is set up knows
+ * none of them, whatever the probe tells. */
+void world_keep(int socket);
+
 /* What io_uring is made of, and the newest kernels' calls. */
 #define WORLD_URING(answer)                                                                        \
 	{ SYS_io_uring_setup, WORLD_ANY, 0, answer },                                              \

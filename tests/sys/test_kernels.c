@@ -9,12 +9,14 @@
 #include "world.h"
 
 #include "libshm/probe.h"
+#include "libshm/uring_compat.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -42,6 +44,15 @@ static const struct world without_uring[] = {
 	    { WORLD_FUTEX_WAITV, WORLD_ANY, 0, WORLD_FAILS(ENOSYS) } }, 8 },
 };
 
+/* Linux 6.6 has io_uring, and no opcode to wait for a word. One that tells of it and cannot do it
+ * is found out by the self-test. */
+static const struct world without_words[] = {
+	{ "no futex opcodes", PROBE_NO_WORDS,
+	  { { SYS_io_uring_register, 1, IORING_REGISTER_PROBE, WORLD_ASKS } }, 1 },
+	{ "futex opcodes that fail", PROBE_UNTRUE,
+	  { { SYS_io_uring_setup, WORLD_ANY, 0, WORLD_ASKS } }, 1 },
+};
+
 static const struct world without_pidfds[] = {
 	{ "no SO_PEERPIDFD", PROBE_NONE, { NO_PEERPIDFD }, 1 },
 	{ "no pidfd_open", PROBE_NONE, { NO_PEERPIDFD, NO_PIDFD_OPEN }, 2 },
@@ -55,11 +66,16 @@ struct play {
 	const struct world *world;
 	unsigned who;
 	int told[2];
+	int keeper; /* of worlds that ask */
 };
 
 static void enter(const struct play *play, unsigned part)
 {
-	if (play->who & part)
+	if (!(play->who & part))
+		return;
+	if (play->world->rules[0].answer == WORLD_ASKS)
+		world_enter_kept(play->world->rules, play->world->count, play->keeper);
+	else
 		world_enter(play->world->rules, play->world->count);
 }
 
@@ -75,7 +91,10 @@ static const char *reason_of(const struct play *play, unsigned part)
 
 static int start_mpd(void *arg)
 {
-	enter(arg, MPD);
+	struct play *play = arg;
+
+	enter(play, MPD);
+	close(play->keeper); /* mpd needs no keeper for what it starts */
 	raw_start(NULL, NULL);
 	return 0;
 }
@@ -109,11 +128,32 @@ static bool is_mpd_gone(void *arg)
 	return raw_mpd_count() == 0;
 }
 
+static int keep(void *arg)
+{
+	int *ends = arg;
+
+	close(ends[1]);
+	world_keep(ends[0]);
+	return 0;
+}
+
+static pid_t start_keeper(struct play *play)
+{
+	int ends[2];
+	pid_t keeper;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	keeper = harness_fork(keep, ends);
+	close(ends[0]);
+	play->keeper = ends[1];
+	return keeper;
+}
+
 static void perform(const struct world *world, unsigned who)
 {
 	struct play play = { .world = world, .who = who };
+	pid_t client, keeper = start_keeper(&play);
 	struct raw raw;
-	pid_t client;
 	char byte;
 
 	print_message("%s: %u\n", world->name, who);
@@ -130,6 +170,8 @@ static void perform(const struct world *world, unsigned who)
 	harness_kill(client);
 	raw_close(&raw);
 	assert_true(harness_until(is_mpd_gone, NULL, 10000));
+	close(play.keeper);
+	harness_join(keeper);
 }
 
 static void perform_all(const struct world *worlds, size_t count)
@@ -157,6 +199,12 @@ static void everything_works_where_uring_is_refused(void **state)
 {
 	need_uring();
 	perform_all(without_uring, sizeof without_uring / sizeof without_uring[0]);
+}
+
+static void everything_works_where_uring_cannot_wait_for_words(void **state)
+{
+	need_uring();
+	perform_all(without_words, sizeof without_words / sizeof without_words[0]);
 }
 
 static void everything_works_without_pidfds(void **state)
@@ -258,6 +306,7 @@ static void mpd_that_cannot_obey_says_so_and_serves(void **state)
 
 static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(everything_works_where_uring_is_refused),
+	HARNESS_TEST_WITH_MPD(everything_works_where_uring_cannot_wait_for_words),
 	HARNESS_TEST_WITH_MPD(everything_works_without_pidfds),
 	HARNESS_TEST_WITH_MPD(program_that_would_be_killed_starts_an_mpd_that_is_not),
 	HARNESS_TEST_WITH_MPD(wait_that_asks_for_what_is_refused_fails_with_a_sentence),

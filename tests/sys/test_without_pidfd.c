@@ -195,6 +195,53 @@ static void neighbour_s_death_is_seen_by_who_waits_for_nobody(void **state)
 	harness_join(harness_fork(waits_for_a_message, ""));
 }
 
+/* --- a child that ends before it takes part --- */
+
+static pid_t pipe_keeper; /* 0: not yet */
+
+/* Another thread of the parent that forks just then: its child has the pipe too. */
+static void fork_one_more(void)
+{
+	if (pipe_keeper)
+		return;
+	pipe_keeper = -1;
+	pipe_keeper = fork();
+	if (pipe_keeper == 0)
+		for (;;)
+			pause();
+}
+
+static void end_at_once(void)
+{
+	if (!pipe_keeper)
+		_exit(3);
+}
+
+static int start_nothing(void *arg)
+{
+	return 0;
+}
+
+static int starts_a_child_that_ends(void *arg)
+{
+	struct stage stage = { .is_reaped = false };
+	mp_process *process = NULL;
+
+	begin(&stage);
+	assert_int_equal(pthread_atfork(NULL, fork_one_more, end_at_once), 0);
+	assert_int_equal(mp_process_start(stage.segment, NULL, start_nothing, NULL, &process),
+			 -ECHILD);
+	assert_null(process);
+	harness_kill(pipe_keeper);
+	mp_segment_close(stage.segment);
+	return 0;
+}
+
+static void child_that_ends_before_it_takes_part_keeps_nobody_waiting(void **state)
+{
+	harness_join(harness_fork(starts_a_child_that_ends, NULL));
+}
+
 /* --- mpd alone --- */
 
 struct actor {
@@ -342,6 +389,7 @@ static void process_that_got_the_pid_later_is_not_watched_in_its_place(void **st
 static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(holder_s_death_is_seen_by_who_waits_for_its_lock),
 	HARNESS_TEST_WITH_MPD(neighbour_s_death_is_seen_by_who_waits_for_nobody),
+	HARNESS_TEST_WITH_MPD(child_that_ends_before_it_takes_part_keeps_nobody_waiting),
 	HARNESS_TEST_WITH_MPD(connection_kept_by_a_forked_child_hides_no_death_from_mpd),
 	HARNESS_TEST_WITH_MPD(process_that_got_the_pid_later_is_not_watched_in_its_place),
 };
