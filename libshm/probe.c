@@ -131,21 +131,19 @@ static bool is_filtered(void)
 /* In the child: the calls that an engine makes. Only whether it survives them matters. */
 static void make_each_call(void)
 {
-	struct {
-		struct io_uring_probe head;
-		struct io_uring_probe_op ops[PROBE_OPS];
-	} probe;
+	uint64_t probe[(sizeof(struct io_uring_probe) +
+			PROBE_OPS * sizeof(struct io_uring_probe_op)) / sizeof(uint64_t)];
 	struct io_uring_rsrc_update self = { .offset = UINT32_MAX };
 	struct io_uring_params params;
 	long fd;
 
 	prctl(PR_SET_DUMPABLE, 0); /* no core file of a child that nobody knows */
 	memset(&params, 0, sizeof params);
-	memset(&probe, 0, sizeof probe);
+	memset(probe, 0, sizeof probe);
 	fd = syscall(SYS_io_uring_setup, 1, &params);
 	if (fd < 0)
 		return;
-	syscall(SYS_io_uring_register, fd, IORING_REGISTER_PROBE, &probe, PROBE_OPS);
+	syscall(SYS_io_uring_register, fd, IORING_REGISTER_PROBE, probe, PROBE_OPS);
 	self.data = (uint64_t)fd;
 	syscall(SYS_io_uring_register, fd, IORING_REGISTER_RING_FDS, &self, 1);
 	syscall(SYS_io_uring_enter, fd, 0, 0, IORING_ENTER_GETEVENTS, NULL, 0);

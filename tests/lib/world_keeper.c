@@ -21,10 +21,7 @@
 #define OPS_MAX 256
 #define OPS_KNOWN URING_OP_FUTEX_WAIT /* those before it */
 
-struct probe {
-	struct io_uring_probe head;
-	struct io_uring_probe_op ops[OPS_MAX];
-};
+#define PROBE_BYTES(ops) (sizeof(struct io_uring_probe) + (ops) * sizeof(struct io_uring_probe_op))
 
 static bool is_read(pid_t pid, uint64_t address, void *to, size_t bytes)
 {
@@ -45,23 +42,25 @@ static int answer_probe(const struct seccomp_notif *call)
 {
 	struct io_uring_params params = { 0 };
 	unsigned room = (unsigned)call->data.args[3];
-	struct probe probe;
+	uint64_t bytes[PROBE_BYTES(OPS_MAX) / sizeof(uint64_t)];
+	struct io_uring_probe *probe = (struct io_uring_probe *)bytes;
 	int ring, result;
 
-	memset(&probe, 0, sizeof probe);
+	memset(bytes, 0, sizeof bytes);
 	if (room > OPS_MAX)
 		return -EINVAL;
 	ring = (int)syscall(SYS_io_uring_setup, 1, &params);
-	result = (int)syscall(SYS_io_uring_register, ring, IORING_REGISTER_PROBE, &probe, room);
+	result = (int)syscall(SYS_io_uring_register, ring, IORING_REGISTER_PROBE, probe, room);
 	close(ring);
 	if (result < 0)
 		return -EIO;
-	probe.head.last_op = OPS_KNOWN - 1;
-	if (probe.head.ops_len > OPS_KNOWN)
-		probe.head.ops_len = OPS_KNOWN;
-	memset(&probe.ops[OPS_KNOWN], 0, sizeof probe.ops - OPS_KNOWN * sizeof probe.ops[0]);
-	return is_written((pid_t)call->pid, call->data.args[2], &probe,
-			  sizeof probe.head + room * sizeof probe.ops[0]) ? 0 : -EFAULT;
+	probe->last_op = OPS_KNOWN - 1;
+	if (probe->ops_len > OPS_KNOWN)
+		probe->ops_len = OPS_KNOWN;
+	memset((uint8_t *)bytes + PROBE_BYTES(OPS_KNOWN), 0,
+	       sizeof bytes - PROBE_BYTES(OPS_KNOWN));
+	return is_written((pid_t)call->pid, call->data.args[2], bytes, PROBE_BYTES(room))
+		       ? 0 : -EFAULT;
 }
 
 static int restrict_ring(int ring)

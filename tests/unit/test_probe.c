@@ -314,6 +314,76 @@ static void filter_of_one_thread_is_seen(void **state)
 	harness_join(harness_fork(is_filtered_in_one_thread, NULL));
 }
 
+/* --- the machine's own switch --- */
+
+#define SWITCH "/proc/sys/kernel/io_uring_disabled"
+
+static bool set_switch(const char *value)
+{
+	int fd = open(SWITCH, O_WRONLY | O_CLOEXEC);
+	bool is_set = write(fd, value, 1) == 1;
+
+	close(fd);
+	return is_set;
+}
+
+/* Outlives whoever is killed here: puts the value back when nobody has the pipe's other end. */
+static pid_t guard_switch(int *ret_end, const char *value)
+{
+	int ends[2];
+	char byte;
+	pid_t guard;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	guard = fork();
+	assert_true(guard >= 0);
+	if (guard) {
+		close(ends[0]);
+		*ret_end = ends[1];
+		return guard;
+	}
+	setsid();
+	close(ends[1]);
+	while (read(ends[0], &byte, 1) < 0)
+		;
+	_exit(set_switch(value) ? 0 : 1);
+}
+
+static int is_nobody(void *arg)
+{
+	const struct park_ops *engine = NULL;
+
+	unsetenv("MP_WAIT_ENGINE");
+	close(*(int *)arg);
+	assert_int_equal(setresuid(65534, 65534, 65534), 0);
+	assert_int_equal(probe_engine(&engine), 0);
+	assert_ptr_equal(engine, &park_futex);
+	assert_int_equal(probe_reason(), PROBE_FORBIDDEN);
+	return 0;
+}
+
+/* 1 forbids it to those without privileges, in the whole machine. */
+static void switch_of_the_machine_is_obeyed(void **state)
+{
+	char before[4] = "";
+	pid_t guard;
+	int fd, end, code;
+
+	if (!getenv("MP_TEST_SYSCTL"))
+		harness_skip("it changes kernel.io_uring_disabled for a moment; MP_TEST_SYSCTL=1");
+	fd = open(SWITCH, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, before, sizeof before - 1) < 1 || before[0] != '0' || getuid() != 0)
+		harness_skip("not root, or it is forbidden already");
+	close(fd);
+	guard = guard_switch(&end, before);
+	code = set_switch("1") ? harness_wait(harness_fork(is_nobody, &end)) : -1;
+	close(end);
+	harness_join(guard);
+	if (code < 0)
+		harness_skip("the switch cannot be written here");
+	assert_int_equal(code, 0);
+}
+
 static const struct harness_test tests[] = {
 	HARNESS_TEST(refused_uring_falls_back_to_futex_and_says_why),
 	HARNESS_TEST(refused_uring_that_was_asked_for_is_an_error),
@@ -324,6 +394,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(wait_for_any_child_does_not_find_it_and_no_zombie_stays),
 	HARNESS_TEST(child_that_was_killed_leaves_no_core),
 	HARNESS_TEST(filter_of_one_thread_is_seen),
+	HARNESS_TEST(switch_of_the_machine_is_obeyed),
 };
 
 HARNESS_MAIN(tests)
