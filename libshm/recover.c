@@ -270,12 +270,11 @@ unsigned recover_all(struct seg *seg)
 	return dead;
 }
 
-void recover_become_mpd(struct seg *seg)
+void recover_become_mpd(struct seg *seg, const struct slot_identity *self)
 {
 	struct shm_client *slot = &seg->clients[SLOT_MPD];
 	uint32_t generation = client_word_generation(load_acquire(&slot->word));
 	struct sweep former = { .seg = seg, .client = SLOT_MPD, .generation = generation };
-	uint64_t namespace = slot_pid_namespace();
 
 	object_finish_intent(&former, SLOT_MPD);
 	/* Its slot has no other next owner than us, to whom it says nothing any more. */
@@ -284,13 +283,13 @@ void recover_become_mpd(struct seg *seg)
 	arena_sweep(seg, SLOT_MPD, is_current, &former);
 	drop_mpds_holds(seg);
 	generation = generation_next(generation);
-	store_relaxed(&seg->pid_namespace, namespace);
-	store_relaxed(&slot->pid_namespace, namespace);
-	store_relaxed(&slot->started_ticks, slot_start_ticks((uint32_t)getpid()));
+	store_relaxed(&seg->pid_namespace, self->pid_namespace);
+	store_relaxed(&slot->pid_namespace, self->pid_namespace);
+	store_relaxed(&slot->started_ticks, self->started_ticks);
 	store_relaxed(&slot->attached_ns, (uint64_t)clock_now_ns());
 	memcpy(slot->name, "mpd", sizeof "mpd");
 	store_release(&slot->word,
-		      client_word(SLOT_LIVE, generation, (uint32_t)getpid(), namespace));
+		      client_word(SLOT_LIVE, generation, self->pid, self->pid_namespace));
 	seg->client = SLOT_MPD;
 	seg->client_generation = generation;
 	object_free_unheld(seg); /* what the former one held, and what it was asked to free */

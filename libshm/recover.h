@@ -23,8 +23,10 @@ void recover_own_exit(struct seg *seg);
 /* A thread of a living process ends: its locks are marked DIED. Its slot is freed by the caller. */
 void recover_thread(struct seg *seg, uint32_t thread, uint64_t who);
 
-/* mpd takes its own slot (1) of a segment: its former self, if any, is swept first. */
-void recover_become_mpd(struct seg *seg);
+/* mpd, which is `self`, takes its own slot (1) of a segment: its former self, if any, is swept
+ * first. */
+struct slot_identity;
+void recover_become_mpd(struct seg *seg, const struct slot_identity *self);
 
 /* Sweep every client that can be proven dead now; returns how many. */
 unsigned recover_all(struct seg *seg);

@@ -60,6 +60,20 @@ uint64_t slot_own_start_ticks(void);
 /* Asks /proc; what this process has found is in seg->pid_namespace. 0 if unknown. */
 uint64_t slot_pid_namespace(void);
 
+/* A process as its slots tell of it. */
+struct slot_identity {
+	uint32_t pid;
+	uint64_t pid_namespace;
+	uint64_t started_ticks; /* 0: unknown */
+};
+
+void slot_identify(struct slot_identity *ret_self); /* this process; asks the kernel each time */
+
+/* Is that use of the slot this process's, and has nobody declared it dead? False where the slot
+ * does not tell. Proves nothing about whether it lives. */
+bool slot_is_of(struct seg *seg, uint32_t client, uint32_t generation,
+		const struct slot_identity *who);
+
 /* Guards: short sections of the segment's own machinery. A dead owner is repaired through the
  * hook and released on his behalf. 0, -EBADMSG. */
 int guard_acquire(struct seg *seg, struct shm_guard *guard, uint32_t client, uint32_t generation);

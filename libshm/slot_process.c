@@ -82,6 +82,25 @@ uint64_t slot_own_start_ticks(void)
 	return slot_start_ticks((uint32_t)getpid());
 }
 
+void slot_identify(struct slot_identity *ret_self)
+{
+	ret_self->pid = (uint32_t)getpid();
+	ret_self->pid_namespace = slot_pid_namespace();
+	ret_self->started_ticks = slot_own_start_ticks();
+}
+
+bool slot_is_of(struct seg *seg, uint32_t client, uint32_t generation,
+		const struct slot_identity *who)
+{
+	uint64_t word = slot_client_word(seg, client);
+
+	return client_word_state(word) == SLOT_LIVE && client_word_generation(word) == generation &&
+	       client_word_pid(word) == who->pid && who->started_ticks &&
+	       load_relaxed(&seg->clients[client].started_ticks) == who->started_ticks &&
+	       load_relaxed(&seg->clients[client].pid_namespace) == who->pid_namespace &&
+	       load_relaxed(&seg->clients[client].verdict) != generation;
+}
+
 /* Does the pid of this slot mean anything to us? */
 static bool is_of_our_namespace(struct seg *seg, uint32_t client, uint64_t word)
 {

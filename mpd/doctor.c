@@ -123,7 +123,9 @@ static void wake_up(struct segment *segment)
 	swap_seqcst(&segment->seg->header->watched, 1);
 	patient->moved = count_rings(segment->seg);
 	be_unquiet(patient);
-	memset(patient->memory, 0, sizeof(patient->memory));
+	/* Behind the mark, which only grows, nothing was noted yet. */
+	memset(patient->memory, 0,
+	       seg_threads_high(segment->seg) * sizeof(patient->memory[0]));
 	look_in(patient, LOOK_NS);
 }
 

@@ -13,7 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#define OWN_MAX 16 /* descriptors of the supervisor's own */
 
 struct kept {
 	char name[STORE_NAME_BYTES];
@@ -32,6 +35,7 @@ void keep_put(const char *name, const struct wire_fds *fds)
 			close(fds->fd[i]);
 			continue;
 		}
+		fcntl(fds->fd[i], F_SETFD, 0); /* now, and not when mpd is waited for */
 		snprintf(kept[kept_count].name, STORE_NAME_BYTES, "%s", name);
 		kept[kept_count++].fd = fds->fd[i];
 	}
@@ -63,26 +67,63 @@ static void set_number(const char *variable, long number)
 	setenv(variable, text, 1);
 }
 
-/* All are copied out of the way first: the places may be those of others. */
+int keep_out_of_the_way(int fd)
+{
+	struct rlimit limit = { 0 };
+	int place = STORE_FIRST_FD + STORE_MAX;
+	int moved;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur <= (rlim_t)place + OWN_MAX)
+		place = (int)limit.rlim_cur - OWN_MAX;
+	moved = place <= STORE_FIRST_FD ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, place);
+	if (moved < 0)
+		return fd;
+	close(fd);
+	return moved;
+}
+
+/* Each descriptor stands where mpd looks for it, but for those behind places that were given up:
+ * these fill them. What is moved stays open in its old place too; mpd closes all it was not told
+ * of. */
+static int fill_places(const struct kept *at[])
+{
+	struct kept *beyond = kept;
+	int end = STORE_FIRST_FD + (int)kept_count;
+
+	for (unsigned i = 0; i < kept_count; i++)
+		if (kept[i].fd >= STORE_FIRST_FD && kept[i].fd < end)
+			at[kept[i].fd - STORE_FIRST_FD] = &kept[i];
+	for (unsigned i = 0; i < kept_count; i++) {
+		if (at[i])
+			continue;
+		while (beyond->fd >= STORE_FIRST_FD && beyond->fd < end)
+			beyond++;
+		if (dup2(beyond->fd, STORE_FIRST_FD + (int)i) < 0)
+			return -errno;
+		at[i] = beyond++;
+	}
+	return 0;
+}
+
 int keep_lay_out(int socket)
 {
-	int beyond = STORE_FIRST_FD + (int)kept_count + 1;
+	static const struct kept *at[STORE_MAX];
+	int end = STORE_FIRST_FD + (int)kept_count, error;
 	size_t used = 0;
 
-	for (unsigned i = 0; i < kept_count; i++) {
-		kept[i].fd = fcntl(kept[i].fd, F_DUPFD_CLOEXEC, beyond);
-		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ":" : "",
-					 kept[i].name);
-	}
-	socket = fcntl(socket, F_DUPFD_CLOEXEC, beyond);
+	if (socket < end)
+		socket = fcntl(socket, F_DUPFD_CLOEXEC, end);
+	error = socket < 0 ? -errno : fill_places(at);
+	if (error < 0)
+		return error;
 	for (unsigned i = 0; i < kept_count; i++)
-		if (dup2(kept[i].fd, STORE_FIRST_FD + (int)i) < 0)
-			return -errno;
-	if (dup2(socket, beyond - 1) < 0)
-		return -errno;
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ":" : "",
+					 at[i]->name);
+	fcntl(socket, F_SETFD, 0);
 	setenv("LISTEN_FDNAMES", names, 1);
 	set_number("LISTEN_FDS", (long)kept_count);
 	set_number("LISTEN_PID", (long)getpid());
-	set_number(STORE_SOCKET_VARIABLE, beyond - 1);
+	set_number(STORE_SOCKET_VARIABLE, socket);
 	return 0;
 }

@@ -75,6 +75,15 @@ int memory_read_note(int fd, void *ret_note, size_t bytes)
 	return (size_t)got == bytes ? 0 : -EBADMSG;
 }
 
+int memory_check_same(int checked_fd, int fd)
+{
+	struct stat checked, info;
+
+	if (fstat(checked_fd, &checked) < 0 || fstat(fd, &info) < 0)
+		return -errno;
+	return info.st_ino == checked.st_ino && info.st_dev == checked.st_dev ? 0 : -EPERM;
+}
+
 int memory_clear(int fd, uint64_t size_bytes)
 {
 	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;

@@ -26,6 +26,9 @@ int memory_check(int fd, uint64_t size_bytes);
 int memory_note(int fd, const void *note, size_t bytes);
 int memory_read_note(int fd, void *ret_note, size_t bytes);
 
+/* Is it the same file as that, which was checked? 0 or -EPERM, -errno. */
+int memory_check_same(int checked_fd, int fd);
+
 /* All zero again, pages given back. 0 or -errno. */
 int memory_clear(int fd, uint64_t size_bytes);
 

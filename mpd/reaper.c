@@ -38,6 +38,7 @@ struct process {
 	uint32_t pid;
 	bool is_connected;
 	bool is_doubt_told;
+	struct slot_identity identity; /* started_ticks 0: not asked for */
 };
 
 static struct process process_pool[PROCESSES_MAX];
@@ -277,6 +278,8 @@ static void look_again(void *arg, unsigned events)
 static struct watch *find_watch(struct segment *segment, uint32_t client,
 				struct process **ret_process)
 {
+	if (!segment->watches)
+		return NULL;
 	for (struct process *process = processes; process; process = process->next)
 		for (struct watch *watch = process->watches; watch; watch = watch->next)
 			if (watch->segment == segment && watch->client == client) {
@@ -427,6 +430,28 @@ static struct process *process_of_slot(struct segment *segment, uint32_t client,
 	return process;
 }
 
+/* A pidfd that is still silent after the look: it was this process that was looked at. */
+static void identify(struct process *process, struct seg *seg, uint32_t client)
+{
+	uint64_t ticks = slot_start_ticks(process->pid);
+
+	if (is_readable(process->pidfd) || !slot_is_of_our_namespace(seg, client))
+		return;
+	process->identity = (struct slot_identity){ process->pid,
+						    load_relaxed(&seg->pid_namespace), ticks };
+}
+
+/* Its pidfd is silent and will speak: one in many segments is looked at once, not for each. */
+static struct process *known_process(struct segment *segment, uint32_t client, uint32_t generation)
+{
+	uint32_t pid = client_word_pid(slot_client_word(segment->seg, client));
+	struct process *process = find_silent_process(pid);
+
+	if (!process || !process->source || is_readable(process->pidfd))
+		return NULL;
+	return slot_is_of(segment->seg, client, generation, &process->identity) ? process : NULL;
+}
+
 static unsigned watch_slot(struct segment *segment, uint32_t client)
 {
 	uint64_t word = slot_client_word(segment->seg, client);
@@ -434,15 +459,19 @@ static unsigned watch_slot(struct segment *segment, uint32_t client)
 	struct process *process;
 	struct watch *watch;
 
-	if (client_word_state(word) != SLOT_LIVE && client_word_state(word) != SLOT_SETUP)
+	if (client_word_state(word) == SLOT_FREE)
 		return 0;
 	if (find_watch(segment, client, &process))
 		return 1;
-	if (slot_is_dead(segment->seg, client, generation)) {
+	process = known_process(segment, client, generation);
+	if (!process && slot_is_dead(segment->seg, client, generation)) {
 		recover_client(segment->seg, client, generation);
 		return 0;
 	}
-	process = process_of_slot(segment, client, generation);
+	if (!process)
+		process = process_of_slot(segment, client, generation);
+	if (process && process->source && !process->identity.started_ticks)
+		identify(process, segment->seg, client);
 	watch = process && quota_has_slot(segment->record->uid) ? take_watch() : NULL;
 	if (!watch) {
 		log_error("client %u of '%s' cannot be watched", client, segment->record->name);

@@ -8,6 +8,7 @@
 #include "memory.h"
 #include "store.h"
 
+#include "libshm/clock.h"
 #include "libshm/name.h"
 
 #include <errno.h>
@@ -82,7 +83,8 @@ static int create(void)
 	head->version = REGISTRY_VERSION;
 	head->record_bytes = sizeof(struct registry_record);
 	head->layout = layout_signature();
-	store_relaxed(&head->next_number, 1);
+	/* Behind all that a registry before this one gave: its clients may still speak of them. */
+	store_relaxed(&head->next_number, (uint64_t)clock_now_ns());
 	store_release(&head->magic, REGISTRY_MAGIC);
 	store_put("registry", fd, -1);
 	return fd;

@@ -31,6 +31,8 @@
 enum { MARK_NAMELESS = 1, MARK_KEPT = 2 };
 
 static struct segment segments[REGISTRY_RECORDS];
+static struct slot_identity self; /* of this mpd, in its slot of each segment */
+static struct own_fd_file roster_file;
 static char endpoint_name[ENDPOINT_NAME_BYTES];
 static const struct segment_keepers *keepers;
 static int64_t grace;
@@ -197,11 +199,15 @@ static int map(struct segment *segment)
 		seg_unmap(seg);
 		return -EBADMSG;
 	}
+	if (!self.pid) { /* the same for all segments: asked of the kernel once */
+		slot_identify(&self);
+		roster_file = own_fd_file(keepers->roster());
+	}
 	seg->hooks = &hooks;
 	seg->roster_fd = keepers->roster();
-	seg->roster_file = own_fd_file(seg->roster_fd);
+	seg->roster_file = roster_file;
 	segment->seg = seg;
-	recover_become_mpd(seg);
+	recover_become_mpd(seg, &self);
 	write_marks(segment);
 	keepers->begun(segment);
 	return 0;
@@ -322,7 +328,7 @@ static int check_files(const struct segment *segment)
 	if (segment->fd < 0 || segment->observer_fd < 0)
 		return -ENOENT;
 	error = memory_check(segment->fd, segment->record->size_bytes);
-	return error < 0 ? error : memory_check(segment->observer_fd, segment->record->size_bytes);
+	return error < 0 ? error : memory_check_same(segment->fd, segment->observer_fd);
 }
 
 /* A segment whose repair kills mpd must not take the others with it: after some attempts it is
@@ -340,7 +346,6 @@ static void repair(struct segment *segment)
 	add_relaxed(&record->adoptions, 1);
 	error = map(segment);
 	if (error == 0) {
-		recover_all(segment->seg);
 		keepers->watch_clients(segment);
 		recover_audit(segment->seg);
 	} else {

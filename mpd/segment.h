@@ -22,7 +22,7 @@ struct segment_keepers {
 	int (*roster)(void);
 	void (*begun)(struct segment *segment);
 	void (*ending)(struct segment *segment); /* also one that was never begun */
-	/* Watch every live client slot that nobody watches; how many there are. */
+	/* Watch every live client slot that nobody watches, sweep the dead; how many live. */
 	unsigned (*watch_clients)(struct segment *segment);
 	void (*changed)(void); /* something that keeps mpd here may have gone */
 };

@@ -28,7 +28,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -178,16 +177,6 @@ static int open_signals(void)
 	if (fd < 0)
 		return -errno;
 	return loop_add(fd, POLLIN, take_signal, (void *)(intptr_t)fd) ? 0 : -ENOMEM;
-}
-
-static void raise_limits(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* One that was handed down is ours only while its file has its name: an mpd that ended by itself
@@ -363,7 +352,7 @@ int serve(const struct serve_plan *given)
 	plan = *given;
 	started_ns = (uint64_t)clock_now_ns();
 	prctl(PR_SET_NAME, "mpd");
-	raise_limits();
+	store_raise_limit();
 	listen_fd = take_activated();
 	if (listen_fd == -EINVAL)
 		return 1;

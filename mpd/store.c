@@ -12,23 +12,32 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #define SEND_ATTEMPTS 3
 #define SEND_PAUSE_NS INT64_C(1000000)
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC 4u
+#endif
 #define SEND_TIMEOUT_US 200000 /* a stopped holder must not stop mpd */
+
+#define HEADS 4096
 
 struct inherited {
 	char name[STORE_NAME_BYTES];
-	int fd; /* -1: taken */
+	int fd;        /* -1: taken */
+	uint16_t next; /* of the same hash, + 1; 0: no more */
 };
 
 static struct inherited inherited[STORE_MAX];
+static uint16_t heads[HEADS];
 static unsigned inherited_count;
 static int holder = -1;
 static bool is_manager; /* the holder is */
@@ -50,21 +59,35 @@ static const char *next_name(const char *list, char ret_name[static STORE_NAME_B
 	return list[length] ? list + length + 1 : list + length;
 }
 
+static uint16_t *head_of(const char *name)
+{
+	uint32_t hash = 0;
+
+	for (const char *at = name; *at; at++)
+		hash = hash * 31 + (unsigned char)*at;
+	return &heads[hash % HEADS];
+}
+
 static void take_list(void)
 {
 	const char *names = getenv("LISTEN_FDNAMES");
 	int count = number_of("LISTEN_FDS");
 
-	if (number_of("LISTEN_PID") != (int)getpid() || count < 0)
+	if (number_of("LISTEN_PID") != (int)getpid() || count <= 0)
 		return;
 	if (!names)
 		names = "";
 	for (int i = 0; i < count && i < STORE_MAX; i++) {
+		uint16_t *head;
+
 		inherited[i].fd = STORE_FIRST_FD + i;
 		names = next_name(names, inherited[i].name);
-		fcntl(inherited[i].fd, F_SETFD, FD_CLOEXEC);
+		head = head_of(inherited[i].name);
+		inherited[i].next = *head;
+		*head = (uint16_t)(i + 1);
 		inherited_count++;
 	}
+	close_range(STORE_FIRST_FD, STORE_FIRST_FD + inherited_count - 1, CLOSE_RANGE_CLOEXEC);
 }
 
 static void set_timeout(int fd)
@@ -122,6 +145,16 @@ static void close_others(void)
 	close_range(first, ~0U, 0);
 }
 
+void store_raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int store_open(void)
 {
 	take_list();
@@ -176,18 +209,14 @@ static int take(struct inherited *row)
 	return fd;
 }
 
-/* They are asked for about in the order in which they were stored: begin where the last was. */
 int store_take(const char *name)
 {
-	static unsigned latest;
+	struct inherited *row;
 
-	for (unsigned i = 0; i < inherited_count; i++) {
-		unsigned at = (latest + i) % inherited_count;
-
-		if (inherited[at].fd < 0 || strcmp(inherited[at].name, name) != 0)
-			continue;
-		latest = at;
-		return take(&inherited[at]);
+	for (unsigned at = *head_of(name); at; at = row->next) {
+		row = &inherited[at - 1];
+		if (row->fd >= 0 && strcmp(row->name, name) == 0)
+			return take(row);
 	}
 	return -1;
 }

@@ -21,6 +21,9 @@
 int store_open(void);
 void store_close(void);
 
+/* As many descriptors as this user may have: mpd, and whoever holds its store. */
+void store_raise_limit(void);
+
 /* The next descriptor handed down under that name, -1: no more. It is the caller's then. */
 int store_take(const char *name);
 

@@ -247,8 +247,9 @@ static int open_channels(void)
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	our_end = pair[0];
-	their_end = pair[1];
+	signals = keep_out_of_the_way(signals);
+	our_end = keep_out_of_the_way(pair[0]);
+	their_end = keep_out_of_the_way(pair[1]);
 	/* Of this end only: mpd waits for room, the supervisor never waits for a message. */
 	return fcntl(our_end, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
@@ -334,6 +335,7 @@ int supervise_run(const struct supervise_plan *given)
 
 	plan = given;
 	prctl(PR_SET_NAME, "mpd-supervise");
+	store_raise_limit(); /* else it could keep less than mpd can make */
 	if (plan->is_background)
 		log_be_silent();
 	snprintf(path, sizeof(path), "%s", plan->endpoint);

@@ -135,8 +135,11 @@ static int recover(struct scene *scene, struct party *party)
 /* That mapping is mpd's, who has no handle. */
 static void become_mpd(struct seg *seg)
 {
+	struct slot_identity self;
+
 	memset(seg->open_counts, 0, seg->at.max_objects * sizeof *seg->open_counts);
-	recover_become_mpd(seg);
+	slot_identify(&self);
+	recover_become_mpd(seg, &self);
 }
 
 /* What mpd does when it comes back, then what it does at each of its looks. */

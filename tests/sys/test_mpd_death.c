@@ -13,6 +13,7 @@
 #include "mpd_scenarios.h"
 #include "syscall_stepper.h"
 
+#include "libshm/recover.h"
 #include "libshm/slotword.h"
 
 #include <errno.h>
@@ -24,6 +25,16 @@
 struct totals {
 	unsigned requests, calls, kills;
 };
+
+/* Odd stops are before a call, even ones behind it. A start has many calls, so its two halves are
+ * tests of their own. */
+struct plan {
+	bool is_start;
+	unsigned first, step;
+};
+
+static const struct plan requests = { false, 1, 1 };
+static const struct plan starts_before = { true, 1, 2 }, starts_behind = { true, 2, 2 };
 
 /* What is being done, for whoever reads of a failure. */
 static char now[200];
@@ -86,18 +97,19 @@ static bool play(struct world *world, const struct scenario *scenario, unsigned 
 	return has_killed;
 }
 
-static void play_all(struct world *world, struct totals *totals)
+static void play_all(struct world *world, const struct plan *plan, struct totals *totals)
 {
 	const char *wanted = getenv("MPD_SCENARIO");
 
 	for (unsigned i = 0; i < scenario_count; i++) {
-		unsigned kill_at = 1, kills = totals->kills;
+		unsigned kill_at = plan->first, kills = totals->kills;
 		int64_t begin_ns = harness_now_ns();
 
-		if (wanted && !strstr(scenarios[i].name, wanted))
+		if (scenarios[i].is_start != plan->is_start ||
+		    (wanted && !strstr(scenarios[i].name, wanted)))
 			continue;
 		while (play(world, &scenarios[i], kill_at, totals))
-			kill_at++;
+			kill_at += plan->step;
 		totals->requests++;
 		print_message("%s: %u kills in %.1f s\n", scenarios[i].name,
 			      totals->kills - kills,
@@ -105,7 +117,7 @@ static void play_all(struct world *world, struct totals *totals)
 	}
 }
 
-static void die_at_each_call(const char *engine)
+static void die_at_each_call(const char *engine, const struct plan *plan)
 {
 	struct totals totals = { 0 };
 	struct world world;
@@ -114,7 +126,7 @@ static void die_at_each_call(const char *engine)
 	if (engine)
 		assert_int_equal(setenv("MP_WAIT_ENGINE", engine, 1), 0);
 	world_begin(&world);
-	play_all(&world, &totals);
+	play_all(&world, plan, &totals);
 	print_message("mpd: %u requests, %u system calls, %u kills, 0 failures, %s\n",
 		      totals.requests, totals.calls, totals.kills, world.watcher.welcome.engine);
 	world_end(&world);
@@ -122,17 +134,73 @@ static void die_at_each_call(const char *engine)
 
 static void mpd_may_die_at_each_system_call_of_each_request(void **state)
 {
-	die_at_each_call(NULL);
+	die_at_each_call(NULL, &requests);
 }
 
 static void mpd_with_epoll_may_die_at_each_system_call_of_each_request(void **state)
 {
-	die_at_each_call("futex");
+	die_at_each_call("futex", &requests);
+}
+
+static void mpd_may_die_before_each_system_call_of_its_start(void **state)
+{
+	die_at_each_call(NULL, &starts_before);
+}
+
+static void mpd_may_die_behind_each_system_call_of_its_start(void **state)
+{
+	die_at_each_call(NULL, &starts_behind);
+}
+
+static void mpd_with_epoll_may_die_before_each_system_call_of_its_start(void **state)
+{
+	die_at_each_call("futex", &starts_before);
+}
+
+static void mpd_with_epoll_may_die_behind_each_system_call_of_its_start(void **state)
+{
+	die_at_each_call("futex", &starts_behind);
+}
+
+static bool is_gone(void *arg)
+{
+	return raw_mpd_count() == 0;
+}
+
+/* Who was told to make a segment speaks of it by a number to an mpd that never heard of it. */
+static void number_of_a_lost_registry_names_nothing(void **state)
+{
+	struct raw_segment lost, other;
+	struct proto_segment formatted;
+	struct raw raw;
+
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	assert_int_equal(raw_open(&raw, "lost", 0, 0, &lost), 0);
+	formatted.segment = lost.opened.segment;
+	assert_int_equal(kill(raw_parent_of((pid_t)raw.welcome.pid), SIGKILL), 0);
+	assert_int_equal(kill((pid_t)raw.welcome.pid, SIGKILL), 0);
+	raw_close(&raw);
+	assert_true(harness_until(is_gone, NULL, WORLD_PATIENCE_MS));
+	raw_start(NULL, NULL);
+	raw_connect(&raw);
+	raw_attach(&raw, "other", 0, &other);
+	assert_int_equal(raw_ask(&raw, PROTO_FORMATTED, &formatted, sizeof formatted, NULL, 0,
+				 NULL), -ESTALE);
+	recover_client(other.seg, other.client, other.generation);
+	raw_close(&raw);
+	raw_forget(&lost);
+	raw_forget(&other);
 }
 
 static const struct harness_test tests[] = {
+	HARNESS_TEST_WITH_MPD(number_of_a_lost_registry_names_nothing),
 	HARNESS_TEST_WITH_MPD(mpd_may_die_at_each_system_call_of_each_request),
 	HARNESS_TEST_WITH_MPD(mpd_with_epoll_may_die_at_each_system_call_of_each_request),
+	HARNESS_TEST_WITH_MPD(mpd_may_die_before_each_system_call_of_its_start),
+	HARNESS_TEST_WITH_MPD(mpd_may_die_behind_each_system_call_of_its_start),
+	HARNESS_TEST_WITH_MPD(mpd_with_epoll_may_die_before_each_system_call_of_its_start),
+	HARNESS_TEST_WITH_MPD(mpd_with_epoll_may_die_behind_each_system_call_of_its_start),
 };
 
 HARNESS_MAIN(tests)
