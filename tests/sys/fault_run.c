@@ -271,6 +271,11 @@ static void begin(struct run *run)
 	run->fds = count_fds(run);
 }
 
+static bool is_wanted(const struct run *run, unsigned call)
+{
+	return !run->scenario->only || (run->scenario->only >> call & 1);
+}
+
 static void run_all(struct run *run)
 {
 	unsigned counts[FAULT_KINDS];
@@ -280,7 +285,7 @@ static void run_all(struct run *run)
 	assert_true(check_figures(run));
 	assert_true(harness_until(has_as_many_fds, run, SETTLE_MS));
 	for (unsigned call = 0; call < FAULT_KINDS; call++)
-		for (unsigned nth = 1; nth <= counts[call]; nth++)
+		for (unsigned nth = 1; nth <= counts[call] && is_wanted(run, call); nth++)
 			run_place(run, (enum fault_call)call, nth);
 	print_message("%s: %u cases, %u wrong\n", run->scenario->what, run->cases, run->wrong);
 	assert_true(run->cases > 0);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -163,6 +164,28 @@ static void unlinking_a_segment_survives_each_failing_call(void **state)
 		.what = "unlink a segment", .calls = "mp_segment_unlink",
 		.prepare = make_unlinked, .act = unlink_or_gone, .undo = make_unlinked,
 		.finish = remove_unlinked };
+
+	fault_run(&scenario);
+}
+
+/* An endpoint of this process's own, where nobody serves yet. */
+static int open_at_new_mpd(struct fault_case *its)
+{
+	struct mp_segment_opts opts = { .size_bytes = 4 << 20 };
+	char path[108];
+
+	snprintf(path, sizeof path, "%s/%d.sock", harness_endpoint()->directory, (int)getpid());
+	opts.endpoint = path;
+	return mp_segment_open("new", &opts, &its->segment);
+}
+
+static void starting_an_mpd_survives_each_failing_call(void **state)
+{
+	static const struct fault_scenario scenario = {
+		.what = "start an mpd", .calls = "mp_segment_open",
+		.only = UINT64_C(1) << FAULT_CLONE | UINT64_C(1) << FAULT_PIPE |
+			UINT64_C(1) << FAULT_SOCKET,
+		.act = open_at_new_mpd, .undo = close_segment };
 
 	fault_run(&scenario);
 }
@@ -495,6 +518,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(closing_a_segment_survives_each_failing_call),
 	HARNESS_TEST_WITH_MPD(closing_one_of_two_segments_survives_each_failing_call),
 	HARNESS_TEST_WITH_MPD(unlinking_a_segment_survives_each_failing_call),
+	HARNESS_TEST_WITH_MPD(starting_an_mpd_survives_each_failing_call),
 	HARNESS_TEST_WITH_MPD(opening_a_queue_survives_each_failing_call),
 	HARNESS_TEST_WITH_MPD(opening_a_lock_survives_each_failing_call),
 	HARNESS_TEST_WITH_MPD(large_messages_survive_each_failing_call),

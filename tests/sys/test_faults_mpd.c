@@ -172,17 +172,16 @@ static int look(void)
 	struct proto_empty empty = { 0 };
 	struct proto_segment observe;
 	struct wire_fds fds = { 0 };
-	struct {
-		struct proto_list head;
-		struct proto_listed row;
-	} list;
+	uint8_t list[sizeof(struct proto_list) + sizeof(struct proto_listed)];
+	struct proto_listed row;
 	struct raw raw;
 	int result = connect_once(&raw);
 
 	if (result == 0)
-		result = raw_ask(&raw, PROTO_LIST, &empty, sizeof empty, &list, sizeof list, NULL);
+		result = raw_ask(&raw, PROTO_LIST, &empty, sizeof empty, list, sizeof list, NULL);
 	if (result == 0) {
-		observe.segment = list.row.segment;
+		memcpy(&row, list + sizeof(struct proto_list), sizeof row);
+		observe.segment = row.segment;
 		result = raw_ask(&raw, PROTO_OBSERVE, &observe, sizeof observe, NULL, 0, &fds);
 		wire_close_fds(&fds);
 	}
