@@ -195,7 +195,7 @@ static int distrusts(void *arg)
 	mp_segment *segment;
 
 	assert_int_equal(mp_segment_open("x", &opts, &segment), -EPERM);
-	SAYS(arg);
+	SAYS((const char *)arg);
 	SAYS("belongs to user 64003: not trusted");
 	SAYS("/run/libshm");
 	return 0;
