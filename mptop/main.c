@@ -81,9 +81,11 @@ int main(int argc, char **argv)
 		return result > 0 ? EXIT_FINE : EXIT_USAGE;
 	/* A reader that leaves (| head) is an end, not a crash. */
 	signal(SIGPIPE, SIG_IGN);
-	result = model_open(&model, options.endpoint);
-	if (result < 0)
-		return complain(result);
+	result = model_open(&model, options.endpoint, options.file);
+	if (result < 0) {
+		fprintf(stderr, "mptop: %s\n", mp_explain());
+		return EXIT_FAILED;
+	}
 	if (options.is_once || options.is_json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
 		result = run_batch(&model, &options);
 	else

@@ -40,10 +40,11 @@ static void release_rows(struct model *model)
 	model->queue_count = model->finding_count = model->cycle_count = 0;
 }
 
-int model_open(struct model *model, const char *endpoint)
+int model_open(struct model *model, const char *endpoint, const char *file)
 {
 	memset(model, 0, sizeof(*model));
-	return mp_observe_open(endpoint, &model->observer);
+	return file ? mp_observe_file(file, &model->observer)
+		    : mp_observe_open(endpoint, &model->observer);
 }
 
 void model_close(struct model *model)

@@ -104,7 +104,8 @@ struct model {
 	struct counters before, now;
 };
 
-int model_open(struct model *model, const char *endpoint);
+/* An endpoint, or if `file` is not NULL what mp_observe_save wrote there. */
+int model_open(struct model *model, const char *endpoint, const char *file);
 void model_close(struct model *model);
 
 /* Look again. 0 or -errno; after an error the rows are empty. */

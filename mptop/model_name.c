@@ -92,7 +92,7 @@ void model_add_mpd(struct text *text, const struct model *model)
 {
 	const struct mp_endpoint_info *info = &model->info;
 
-	if (info->is_mpd_alive)
+	if (info->is_mpd_alive || info->is_file)
 		return;
 	if (info->mpd_error == -EACCES || info->mpd_error == -EPERM) {
 		text_add(text, "not allowed to ask mpd at %s: %s", info->endpoint,

@@ -102,6 +102,9 @@ static int take_option(int which, const char *value, struct options *options)
 	case OPTION_ENDPOINT:
 		options->endpoint = value;
 		return 0;
+	case OPTION_FILE:
+		options->file = value;
+		return 0;
 	case OPTION_DELAY:
 		return parse_delay(value, options);
 	case OPTION_SAMPLES:

@@ -13,6 +13,7 @@
 /* OPTION(NAME, long, short or 0, argument or NULL, help) */
 #define OPTIONS                                                                                    \
 	OPTION(ENDPOINT, "endpoint", 'e', "PATH", "socket of mpd (default: as programs find it)")  \
+	OPTION(FILE, "file", 'i', "FILE", "look at what mpctl snapshot saved")                     \
 	OPTION(DELAY, "delay", 'd', "SECONDS", "time between two looks, at least 0.1 (default 1)") \
 	OPTION(VIEW, "view", 'v', "NAME", "overview, procs, locks or queues")                      \
 	OPTION(ONCE, "once", '1', NULL, "print everything as text and end")                        \
@@ -28,6 +29,7 @@ enum exit_code { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_DEADLOCK =
 
 struct options {
 	const char *endpoint;
+	const char *file; /* NULL: look at the endpoint */
 	double delay_s;
 	bool has_delay;
 	int view; /* enum view_index, -1 not said */

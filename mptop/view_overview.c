@@ -34,6 +34,8 @@ static void add_mpd(const struct model *model, struct text *text)
 			text_add(text, ", ");
 			format_count(text, info->mpd_restarts, "restart");
 		}
+	} else if (info->is_file) {
+		text_add(text, "saved");
 	} else {
 		/* Without segments mpd leaves by itself. */
 		text_add(text, model->segment_count ? "mpd DEAD" : "no mpd");

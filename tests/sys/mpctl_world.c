@@ -22,6 +22,7 @@ void mpctl_begin(struct raw *raw)
 	strcpy(directory, "/tmp/libshm-mpctl-XXXXXX");
 	assert_non_null(mkdtemp(directory));
 	assert_int_equal(setenv("C", program_built("mpd/mpctl"), 1), 0);
+	assert_int_equal(setenv("T", program_built("mptop/mptop"), 1), 0);
 	assert_int_equal(setenv("D", directory, 1), 0);
 	raw_start(NULL, NULL);
 	raw_connect(raw);

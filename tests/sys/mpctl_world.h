@@ -11,7 +11,7 @@
 #include "raw_client.h"
 
 /* An mpd that leaves soon after its last client, and a connection to it until mpctl_end. In scripts
- * $C is mpctl and $D a directory of the test, which is removed at its end. */
+ * $C is mpctl, $T is mptop and $D a directory of the test, which is removed at its end. */
 void mpctl_begin(struct raw *raw);
 void mpctl_end(struct raw *raw);
 

@@ -181,6 +181,9 @@ static void a_snapshot_is_whole_or_absent_and_can_be_looked_at_later(void **stat
 	mpctl_expect_in("$C info --file $D/photo", 0, "queue jobs: 3 of 1024");
 	mpctl_expect_in("$C info --file $D/photo app/jobs", 0, "queue jobs: 3 of 1024");
 	mpctl_expect("$C list --file $D/photo | awk '{ print $1, $3 }'", 0, "app -\n");
+	mpctl_expect("$T --once --file $D/photo | grep -c -e ' 3/1024 ' -e 'DEAD' -e 'answer'",
+		     0, "1\n");
+	mpctl_expect_in("$T --json --file $D/none", 1, "cannot be opened");
 	assert_int_equal(stat(mpctl_path("photo"), &status), 0);
 	assert_int_equal(status.st_mode & 0777, 0600);
 	mpctl_expect_in("$C snapshot app $D/none", 1, "no segment 'app'");
