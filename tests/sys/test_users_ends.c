@@ -134,6 +134,13 @@ static int find_nothing(void *arg)
 	return 0;
 }
 
+/* Which only its owner may. */
+static int remove_my_own(void *arg)
+{
+	assert_int_equal(mp_segment_unlink("shared"), 0);
+	return 0;
+}
+
 static void skip_without_notes(void)
 {
 	int fd = memfd_create("note", MFD_CLOEXEC);
@@ -155,6 +162,7 @@ static void rights_are_found_again_where_root_looks_at_the_clients(void **state)
 	people_begin_again(ROOT);
 	people_do(STRANGER, find_nothing, NULL);
 	people_do(BOB, get_what_alice_put, NULL);
+	people_do(ALICE, remove_my_own, NULL);
 	harness_kill(alice.pid);
 	assert_true(harness_until(is_nothing_left, NULL, SEEN_MS));
 	people_end();
