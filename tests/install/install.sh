@@ -70,6 +70,29 @@ is_laid_out() {
 	done
 }
 
+# What systemd would start is there, and systemd, where it is, finds no fault.
+units_are_whole() {
+	for unit in system/libshm-mpd.service system/libshm-mpd.socket \
+		user/libshm-mpd.service user/libshm-mpd.socket; do
+		unit=$prefix/lib/systemd/$unit
+		[ -e "$unit" ] || {
+			echo "$unit is missing"
+			return 1
+		}
+		case $unit in *.socket) continue ;; esac
+		program=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$unit")
+		[ -x "$program" ] || {
+			echo "$unit starts '$program', which is none"
+			return 1
+		}
+		"$program" --help >/dev/null || return 1
+	done
+	[ -e "$prefix/lib/sysusers.d/libshm.conf" ] || return 1
+	command -v systemd-analyze >/dev/null || return 0
+	systemd-analyze verify --man=no "$prefix"/lib/systemd/system/libshm-mpd.* &&
+		systemd-analyze verify --user --man=no "$prefix"/lib/systemd/user/libshm-mpd.*
+}
+
 # compile NAME LINK-FLAG...
 compile() {
 	name=$1
@@ -120,9 +143,10 @@ nothing_is_left() {
 	[ -z "$left" ]
 }
 
-echo 1..10
+echo 1..11
 check 'it installs' env BUILD_DIR="$place/build" "$root/run" install --prefix "$prefix"
 check 'every file is in its place' is_laid_out
+check 'the units start what is installed' units_are_whole
 check 'the first program builds with pkg-config' compile_shared
 check 'it gets a thousand messages' gets_a_thousand first-shared
 check 'it does so again' gets_a_thousand first-shared
