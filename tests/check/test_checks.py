@@ -31,6 +31,9 @@ CLEAN = {
                    '.SH RETURN VALUE\n0.\n.SH ERRORS\n.TP\n.B \\-EINVAL\nAn argument.\n'
                    '.SH BLOCKING\nNever.\n.SH THREADS\nAny.\n.SH AFTER A CRASH\nNothing.\n'
                    '.SH SEE ALSO\nNothing.\n',
+    'mpd/say.c': '/* SPDX-License-Identifier: MIT\n * Knows: words. */\n'
+                 '#define SAY(a) log_error("no %d of "\\\n\t\t"it; mend it", a)\n',
+    'docs/operations.md': '| `no … of it` | mend it |\n',
     'mpd/options.h': '/* SPDX-License-Identifier: MIT\n * Knows: options. */\n'
                      'OPTION(keep, "keep", NULL, NULL, BOTH, FLAG, "stay")\n',
     'libshm/tbl/quotas.h': '/* SPDX-License-Identifier: MIT\n * Quotas. */\n'
@@ -82,6 +85,7 @@ FAULTS = [
     ('manual.py', 'a page that is not built', 'docs/man/meson.build', "'mptop.1'", ''),
     ('manual.py', 'an option that only the program has', 'docs/man/mptop.1.scd', '*--endpoint*', ''),
     ('manual.py', 'an option that only the page has', 'docs/man/mptop.1.scd', None, '*-x*, *--gone*\n'),
+    ('logs.py', 'a line not told', 'docs/operations.md', 'of it', 'of us'),
     ('snippets.py', 'a wrong program', 'docs/program.md', 'return 0', 'return zero'),
     ('metrics.py', 'a long function', 'libshm/seg.c', None, LONG),
     ('metrics.py', 'a maze', 'libshm/seg.c', None, MAZE),
