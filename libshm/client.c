@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "errno_kept.h"
 #include "explain.h"
+#include "memory_room.h"
 #include "object.h"
 #include "opts.h"
 #include "recover.h"
@@ -131,6 +132,9 @@ static int claim_slot(struct mp_segment *segment)
 	struct connection *connection = &segment->endpoint->connection;
 	int error = claim_when_swept(segment);
 
+	if (error < 0 && memory_room_was_refused())
+		return explain(error, "the memory cgroup of this process has no room for segment "
+				      "'%s'; raise its limit, or end what uses it up", seg->name);
 	if (error < 0)
 		return explain(error,
 			       "segment '%s' takes %u processes at once and has them (max_clients "

@@ -8,6 +8,7 @@
 #include "bits.h"
 #include "connection_explain.h"
 #include "explain.h"
+#include "memory_room.h"
 #include "opts.h"
 #include "segment_opts.h"
 
@@ -26,6 +27,9 @@ static int format(struct mp_segment *segment, const struct proto_opened *opened,
 
 	if (result == 0)
 		result = seg_format(fd, name, opened->generation, &plan);
+	if (result < 0 && memory_room_was_refused())
+		return explain(result, "the memory cgroup of this process has no room for segment "
+				       "'%s'; raise its limit, or end what uses it up", name);
 	if (result < 0)
 		return explain(result, "segment '%s' of %llu bytes could not be made", name,
 			       (unsigned long long)opened->size_bytes);

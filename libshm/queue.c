@@ -7,6 +7,7 @@
 #include "arena.h"
 #include "errno_kept.h"
 #include "explain.h"
+#include "memory_room.h"
 #include "object.h"
 #include "opts.h"
 #include "slot.h"
@@ -23,6 +24,10 @@ int queue_explain(struct mp_queue *queue, int error, const char *what)
 
 static int explain_no_memory(struct mp_queue *queue, int error)
 {
+	if (memory_room_was_refused())
+		return explain(error, "queue '%s': the memory cgroup of this process has no room "
+				      "for the message; raise its limit, or end what uses it up",
+			       object_name(&queue->handle));
 	return explain(error,
 		       "queue '%s': segment '%s' has no memory for the message; take a larger "
 		       "segment. What messages of one size have used stays for that size: queues "

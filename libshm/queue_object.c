@@ -15,6 +15,7 @@
 #include "arena.h"
 #include "errno_kept.h"
 #include "explain.h"
+#include "memory_room.h"
 #include "object.h"
 #include "opts.h"
 #include "shmref.h"
@@ -37,6 +38,10 @@ static int explain_no_room(struct seg *seg, int error, const struct queue_wish *
 {
 	struct arena_usage usage;
 
+	if (memory_room_was_refused())
+		return explain(error, "queue '%s' of %u messages: the memory cgroup of this process"
+				      " has no room for it; raise its limit, or end what takes it",
+			       wish->name ? wish->name : "(anonymous)", capacity);
 	arena_measure(seg, &usage);
 	return explain(error == -EMSGSIZE ? -ENOSPC : error,
 		       "queue '%s' of %u messages needs %llu bytes in one piece, segment '%s' has "

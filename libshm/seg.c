@@ -14,6 +14,7 @@
 
 #include "bits.h"
 #include "errno_kept.h"
+#include "memory_room.h"
 #include "slotword.h"
 
 #include <errno.h>
@@ -175,8 +176,11 @@ static void format_slots(uint8_t *base, const struct seg_geometry *at)
 
 static int format_commit(int fd, const struct seg_geometry *at, uint64_t end)
 {
-	int r = commit_range(fd, 0, at->clients + COMMIT_STEP_TABLES);
+	int r;
 
+	if (!memory_room_take(at->clients + COMMIT_STEP_TABLES + end - at->threads))
+		return -ENOSPC;
+	r = commit_range(fd, 0, at->clients + COMMIT_STEP_TABLES);
 	if (r < 0)
 		return r;
 	return commit_range(fd, at->threads, end);
@@ -414,11 +418,21 @@ static int commit_mapped(struct seg *seg, uint64_t from, uint64_t until)
 	return errno == EINVAL ? -EBADF : -ENOSPC;
 }
 
+/* Somebody else has committed it: it costs nothing. */
+static bool is_there(int fd, uint64_t from, uint64_t until)
+{
+	return lseek(fd, (off_t)from, SEEK_HOLE) >= (off_t)until;
+}
+
 static int commit_step(struct seg *seg, uint64_t number, uint64_t from, uint64_t until)
 {
 	bool has_fd = own_fd_is(seg->fd, seg->file);
-	int r = has_fd ? commit_range(seg->fd, from, until) : commit_mapped(seg, from, until);
+	int r;
 
+	/* Past its limit the kernel would kill somebody instead of refusing. */
+	if (!memory_room_take(until - from) && !(has_fd && is_there(seg->fd, from, until)))
+		return -ENOSPC;
+	r = has_fd ? commit_range(seg->fd, from, until) : commit_mapped(seg, from, until);
 	if (r < 0)
 		return r;
 	/* Relaxed: a private memory of what this process knows; forgetting costs a system call. */
