@@ -135,6 +135,7 @@ static void open_to_keep(struct world *world)
 	assert_int_equal(again.opened.generation, world->target.opened.generation);
 	raw_forget(&again);
 	say_detached(world);
+	world_connect_again(world, &world->other);
 }
 
 static void format(struct world *world)
