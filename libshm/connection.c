@@ -124,7 +124,7 @@ static bool is_in_step(const struct connection *connection, const void *packet, 
 		return false;
 	memcpy(ret_head, packet, sizeof *ret_head);
 	return ret_head->magic == PROTO_MAGIC && ret_head->serial == connection->serial &&
-	       ret_head->version == PROTO_VERSION &&
+	       ret_head->version == PROTO_VERSION && ret_head->status <= 0 &&
 	       (ret_head->status < 0 || bytes <= got - sizeof *ret_head);
 }
 
