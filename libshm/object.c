@@ -127,6 +127,8 @@ static int make_object(struct seg *seg, struct self *me, const struct object_req
 	if (error < 0)
 		return error;
 	error = arena_alloc(seg, NULL, me->client, request->bytes, &reference, &object);
+	if (error == -ETIMEDOUT)
+		return error;
 	if (error < 0)
 		return explain(error, "no memory in segment '%s' for the %s '%s'", seg->name,
 			       request->type->name, name_of(request));

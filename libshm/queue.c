@@ -70,6 +70,11 @@ int queue_put_failed(struct mp_queue *queue, int error)
 	}
 }
 
+int queue_block_failed(struct mp_queue *queue, int error)
+{
+	return error == -ETIMEDOUT ? error : queue_put_failed(queue, error);
+}
+
 int queue_get_failed(struct mp_queue *queue, int error)
 {
 	switch (error) {
@@ -113,7 +118,7 @@ static noinline_ int put_large(struct mp_queue *queue, struct self *me, const vo
 	int result = arena_alloc_fresh(seg, &me->cache, me->client, len, &block);
 
 	if (result < 0)
-		return queue_put_failed(queue, result);
+		return queue_block_failed(queue, result);
 	memcpy(block.data, data, len);
 	result = queue_claim_place(queue, me, timeout, &place);
 	if (result < 0) {

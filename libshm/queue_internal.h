@@ -134,6 +134,8 @@ int queue_explain(struct mp_queue *queue, int error, const char *what);
 /* The same for what stopped a put (get). */
 int queue_put_failed(struct mp_queue *queue, int error) cold;
 int queue_get_failed(struct mp_queue *queue, int error) cold;
+/* The same for a message that gets no block: a guard that is not given back was explained. */
+int queue_block_failed(struct mp_queue *queue, int error) cold;
 
 /* 0 or -EMSGSIZE: can the queue carry a message of that length? */
 int queue_check_len(struct mp_queue *queue, size_t len);

@@ -61,6 +61,8 @@ static int make_queue(struct seg *seg, struct self *me, void *object, const void
 	int error = arena_alloc(seg, NULL, me->client, capacity * sizeof(struct shm_cell),
 				&reference, &cells);
 
+	if (error == -ETIMEDOUT)
+		return error;
 	if (error < 0)
 		return explain_no_room(seg, error, opts, capacity);
 	memset(cells, 0, capacity * sizeof(struct shm_cell)); /* EMPTY of lap 0 */

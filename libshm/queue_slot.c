@@ -53,7 +53,7 @@ int mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout, struct mp_slo
 	result = arena_alloc(queue->ring.seg, &me->cache, me->client, len ? len : 1, &reference,
 			     &data);
 	if (result < 0)
-		return queue_put_failed(queue, result);
+		return queue_block_failed(queue, result);
 	*ret_slot = (struct mp_slot){ .data = data, .len = len };
 	ret_slot->private_[SLOT_KIND] = kind_of(queue, KIND_RESERVED);
 	ret_slot->private_[SLOT_REFERENCE] = reference;
@@ -187,6 +187,8 @@ int mp_queue_claim(mp_queue *queue, int64_t timeout, struct mp_slot *ret_slot)
 		return queue_get_failed(queue, result);
 	if (taken.cell && (result = move_to_lease(queue, me, &taken)) < 0) {
 		queue_put_back(queue, me, &taken);
+		if (result == -ETIMEDOUT)
+			return result;
 		return explain(result, "queue '%s' has no room for another lease; ack some",
 			       object_name(&queue->handle));
 	}

@@ -37,6 +37,8 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
+/* A guard is held for microseconds. Whoever has it that long is stopped, or was forged. */
+#define GUARD_PATIENCE_NS INT64_C(10000000000)
 
 /* 64 KiB cost 15 to 20 us to commit, whatever is asked for costs as much for each KiB: small steps
  * keep the pauses short. The tables are used at their beginning only, hence the smaller step. */
@@ -377,6 +379,7 @@ int seg_map(int fd, bool is_read_only, struct seg **ret_seg)
 	seg->fd = fd;
 	seg->file = own_fd_file(fd);
 	seg->roster_fd = -1;
+	seg->guard_patience_ns = GUARD_PATIENCE_NS;
 	seg->usable_cpus = count_usable_cpus();
 	*ret_seg = seg;
 	return 0;

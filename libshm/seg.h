@@ -77,6 +77,7 @@ struct seg {
 	uint32_t *open_generations; /* which use of the entry they are of; 0: none */
 	const struct seg_hooks *hooks;
 	uint32_t usable_cpus;
+	int64_t guard_patience_ns; /* how long a guard is waited for (slot.c) */
 	bool is_interruptible;
 	bool is_stale; /* a forked child whose parent's objects went before its first call */
 	char name[NAME_BYTES];

@@ -11,6 +11,7 @@
 #include "slot.h"
 
 #include "clock.h"
+#include "explain.h"
 #include "probe.h"
 #include "shmref.h"
 #include "spin.h"
@@ -270,9 +271,24 @@ static void question_owner(struct seg *seg, struct shm_guard *guard, uint64_t ow
 		seg->hooks->client_died(seg, client, generation);
 }
 
+/* Time proves nothing about him, but it is a reason not to wait for ever. */
+static int explain_patience(struct seg *seg, uint64_t owner)
+{
+	uint32_t client = who_slot(owner);
+	const char *name = client < seg->at.max_clients ? seg->clients[client].name : "";
+
+	return explain(-ETIMEDOUT,
+		       "segment '%s' has been in the middle of a change for %u s, by client %u "
+		       "%.*s[%u]; if that process is stopped, continue it (kill -CONT), else end "
+		       "it",
+		       seg->name, (unsigned)(seg->guard_patience_ns / 1000000000), client,
+		       NAME_BYTES - 1, name, client_word_pid(slot_client_word(seg, client)));
+}
+
 int guard_acquire(struct seg *seg, struct shm_guard *guard, uint32_t client, uint32_t generation)
 {
 	uint64_t me = who_make(client, generation);
+	int64_t patience_ends_ns = 0; /* the clock is read before the first nap */
 
 	for (unsigned looks = 0, naps = 0;;) {
 		uint64_t owner = load_relaxed(&guard->owner);
@@ -282,7 +298,11 @@ int guard_acquire(struct seg *seg, struct shm_guard *guard, uint32_t client, uin
 		cpu_relax();
 		if (++looks < GUARD_LOOKS)
 			continue;
+		if (!patience_ends_ns)
+			patience_ends_ns = clock_now_ns() + seg->guard_patience_ns;
 		clock_sleep_ns(GUARD_NAP_NS);
+		if (clock_is_past(patience_ends_ns))
+			return explain_patience(seg, owner);
 		if (++naps % GUARD_NAPS_BEFORE_ASKING == 0)
 			question_owner(seg, guard, owner);
 	}

@@ -75,7 +75,8 @@ bool slot_is_of(struct seg *seg, uint32_t client, uint32_t generation,
 		const struct slot_identity *who);
 
 /* Guards: short sections of the segment's own machinery. A dead owner is repaired through the
- * hook and released on his behalf. 0, -EBADMSG. */
+ * hook and released on his behalf. 0, -ETIMEDOUT with a sentence: a living one is stopped, or
+ * somebody wrote into the word; nothing is taken from him. */
 int guard_acquire(struct seg *seg, struct shm_guard *guard, uint32_t client, uint32_t generation);
 /* Without waiting. */
 bool guard_try(struct shm_guard *guard, uint32_t client, uint32_t generation);

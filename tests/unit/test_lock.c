@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <stdio.h>
 #include <unistd.h>
 
 static mp_lock *open_lock(mp_segment *segment, const char *name, uint32_t kind)
@@ -203,6 +204,28 @@ static void guard_that_belongs_to_nobody_is_taken(void **state)
 	store_relaxed(&objects.seg->header->directory_guard.owner, who_make(77, 5));
 	lock = open_lock(segment, "l", 0);
 	assert_int_equal(load_relaxed(&objects.seg->header->directory_guard.owner), 0);
+	mp_lock_close(lock);
+	objects_end(&objects);
+}
+
+/* One who is stopped, or a word that somebody wrote: an error tells who, and nothing is taken. */
+static void guard_that_is_not_given_back_is_waited_for_so_long_only(void **state)
+{
+	struct objects objects;
+	mp_segment *segment = objects_begin(&objects);
+	struct shm_guard *guard = &objects.seg->header->directory_guard;
+	uint32_t generation, other = harness_segment_client(objects.seg, &generation);
+	char pid[16];
+	mp_lock *lock;
+
+	snprintf(pid, sizeof pid, "[%d]", getpid());
+	objects.seg->guard_patience_ns = MP_MSEC(20);
+	assert_true(guard_try(guard, other, generation));
+	assert_int_equal(mp_lock_open(segment, "l", NULL, &lock), -ETIMEDOUT);
+	assert_non_null(strstr(mp_explain(), pid));
+	assert_int_equal(load_relaxed(&guard->owner), who_make(other, generation));
+	guard_release(guard, other, generation);
+	lock = open_lock(segment, "l", 0);
 	mp_lock_close(lock);
 	objects_end(&objects);
 }
@@ -487,6 +510,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(last_handle_that_goes_while_held_frees_the_lock),
 	HARNESS_TEST(forged_bell_does_not_outlast_the_deadline),
 	HARNESS_TEST(guard_that_belongs_to_nobody_is_taken),
+	HARNESS_TEST(guard_that_is_not_given_back_is_waited_for_so_long_only),
 	HARNESS_TEST(poisoned_lock_is_refused_until_it_is_repaired),
 	HARNESS_TEST(recovery_changes_nothing_of_a_living_owner),
 	HARNESS_TEST(threads_count_exactly_under_the_lock),

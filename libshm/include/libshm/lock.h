@@ -48,10 +48,10 @@ struct mp_who {
  * parent has; a child of a bare fork() only from its first call on: keep yours open until then. A
  * segment has room for 1024 objects.
  *
- * Blocks:  never longer than another open or unlink takes.
+ * Blocks:  never longer than another open or unlink takes; at most 10 s for one that is stopped.
  * Threads: any thread of any attached process, at once.
  * Crash:   the lock exists whole or not at all.
- * Errors:  -ENOENT -EEXIST -EPROTO -EINVAL -ENAMETOOLONG -ENOSPC -ENOMEM -EBADMSG
+ * Errors:  -ENOENT -EEXIST -EPROTO -EINVAL -ENAMETOOLONG -ENOSPC -ENOMEM -EBADMSG -ETIMEDOUT
  */
 MP_MUST_USE int mp_lock_open(mp_segment *segment, const char *name,
 			     const struct mp_lock_opts *opts, mp_lock **ret_lock);
@@ -68,10 +68,10 @@ mp_lock *mp_lock_close(mp_lock *lock);
 
 /* Remove the name; who has the lock open keeps it, the memory ends with the last handle.
  *
- * Blocks:  never longer than another open or unlink takes.
+ * Blocks:  never longer than another open or unlink takes; at most 10 s for one that is stopped.
  * Threads: any thread of any attached process, at once.
  * Crash:   the name is removed or it is not.
- * Errors:  -ENOENT -EPROTO -EINVAL -ENAMETOOLONG -EBADMSG
+ * Errors:  -ENOENT -EPROTO -EINVAL -ENAMETOOLONG -EBADMSG -ETIMEDOUT
  */
 MP_MUST_USE int mp_lock_unlink(mp_segment *segment, const char *name);
 
@@ -87,10 +87,10 @@ uint64_t mp_lock_id(const mp_lock *lock);
 /* A handle from mp_lock_id: while the lock has its name or, an anonymous one, while some process
  * has it open. -ESTALE: it is gone, or its name is.
  *
- * Blocks:  never longer than another open or unlink takes.
+ * Blocks:  never longer than another open or unlink takes; at most 10 s for one that is stopped.
  * Threads: any thread of any attached process, at once.
  * Crash:   nothing is left behind.
- * Errors:  -ESTALE -EPROTO -EINVAL -ENOMEM
+ * Errors:  -ESTALE -EPROTO -EINVAL -ENOMEM -ETIMEDOUT
  */
 MP_MUST_USE int mp_lock_from_id(mp_segment *segment, uint64_t id, mp_lock **ret_lock);
 

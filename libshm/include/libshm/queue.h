@@ -53,10 +53,10 @@ struct mp_slot {
  * their parent has; a child of a bare fork() only from its first call on: keep yours open until
  * then. A segment has room for 1024 objects.
  *
- * Blocks:  never longer than another open or unlink takes.
+ * Blocks:  never longer than another open or unlink takes; at most 10 s for one that is stopped.
  * Threads: any thread of any attached process, at once.
  * Crash:   the queue exists whole or not at all.
- * Errors:  -ENOENT -EEXIST -EPROTO -EINVAL -ENAMETOOLONG -ENOSPC -ENOMEM -EBADMSG
+ * Errors:  -ENOENT -EEXIST -EPROTO -EINVAL -ENAMETOOLONG -ENOSPC -ENOMEM -EBADMSG -ETIMEDOUT
  */
 MP_MUST_USE int mp_queue_open(mp_segment *segment, const char *name,
 			      const struct mp_queue_opts *opts, mp_queue **ret_queue);
@@ -73,10 +73,10 @@ mp_queue *mp_queue_close(mp_queue *queue);
 
 /* Remove the name; who has the queue open keeps it, the memory ends with the last handle.
  *
- * Blocks:  never longer than another open or unlink takes.
+ * Blocks:  never longer than another open or unlink takes; at most 10 s for one that is stopped.
  * Threads: any thread of any attached process, at once.
  * Crash:   the name is removed or it is not.
- * Errors:  -ENOENT -EPROTO -EINVAL -ENAMETOOLONG -EBADMSG
+ * Errors:  -ENOENT -EPROTO -EINVAL -ENAMETOOLONG -EBADMSG -ETIMEDOUT
  */
 MP_MUST_USE int mp_queue_unlink(mp_segment *segment, const char *name);
 
@@ -92,10 +92,10 @@ uint64_t mp_queue_id(const mp_queue *queue);
 /* A handle from mp_queue_id: while the queue has its name or, an anonymous one, while some process
  * has it open. -ESTALE: it is gone, or its name is.
  *
- * Blocks:  never longer than another open or unlink takes.
+ * Blocks:  never longer than another open or unlink takes; at most 10 s for one that is stopped.
  * Threads: any thread of any attached process, at once.
  * Crash:   nothing is left behind.
- * Errors:  -ESTALE -EPROTO -EINVAL -ENOMEM
+ * Errors:  -ESTALE -EPROTO -EINVAL -ENOMEM -ETIMEDOUT
  */
 MP_MUST_USE int mp_queue_from_id(mp_segment *segment, uint64_t id, mp_queue **ret_queue);
 
@@ -135,7 +135,7 @@ MP_MUST_USE int mp_queue_get_info(mp_queue *queue, void *buf, size_t cap, int64_
  * Blocks:  never.
  * Threads: any; another thread of the process may commit.
  * Crash:   the block is freed.
- * Errors:  -EMSGSIZE -ENOSPC -EPIPE -EINVAL
+ * Errors:  -EMSGSIZE -ENOSPC -EPIPE -EINVAL -ETIMEDOUT (a stopped process is taking memory)
  */
 MP_MUST_USE int mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout,
 				 struct mp_slot *ret_slot);
