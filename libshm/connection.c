@@ -128,23 +128,6 @@ static bool is_in_step(const struct connection *connection, const void *packet, 
 	       (ret_head->status < 0 || bytes <= got - sizeof *ret_head);
 }
 
-/* From here on it is known that versions differ, and which. What it calls itself is for a sentence
- * and may be shorter than ours, or missing. */
-static void meet_stranger(struct connection *connection, const struct proto_head *head,
-			  const struct proto_welcome *welcome)
-{
-	struct connection_stranger *there = &connection->stranger;
-
-	connection->is_strange = true;
-	*there = (struct connection_stranger){ .protocol = 0 };
-	if (head->magic != PROTO_MAGIC || !welcome->version[0])
-		return;
-	there->protocol = head->version;
-	there->signature = welcome->signature;
-	snprintf(there->version, sizeof there->version, "%.*s",
-		 (int)sizeof welcome->version - 1, welcome->version);
-}
-
 static int receive_answer(struct connection *connection, void *answer, size_t bytes,
 			  struct wire_fds *ret_fds)
 {
@@ -152,6 +135,7 @@ static int receive_answer(struct connection *connection, void *answer, size_t by
 	struct wire_fds fds = { 0 };
 	struct proto_head head = { 0 };
 	int got = wire_receive(connection->socket, packet, sizeof packet, &fds);
+	bool is_ours;
 
 	if (got <= 0) {
 		/* An answer that comes too late would be taken for the next one, and of what mpd
@@ -159,11 +143,14 @@ static int receive_answer(struct connection *connection, void *answer, size_t by
 		connection_hang_up(connection);
 		return got < 0 ? as_ours(got) : -EPIPE;
 	}
-	if (!is_in_step(connection, packet, (size_t)got, bytes, &head)) {
+	is_ours = is_in_step(connection, packet, (size_t)got, bytes, &head);
+	/* A refusal tells why, and a stranger who it is. */
+	if ((is_ours || head.version != PROTO_VERSION) && answer &&
+	    (size_t)got >= sizeof head + bytes)
+		memcpy(answer, packet + sizeof head, bytes);
+	if (!is_ours) {
 		connection_hang_up(connection); /* the next request begins anew */
 		head.status = -EPROTO;
-	} else if (answer && (size_t)got >= sizeof head + bytes) {
-		memcpy(answer, packet + sizeof head, bytes); /* a refusal tells why */
 	}
 	connection->answered = head;
 	if (head.status >= 0 && ret_fds)
@@ -281,7 +268,7 @@ static int say_hello(struct connection *connection)
 	connection->is_strange = false;
 	if (result == -EPROTO ||
 	    (result >= 0 && (fds.count != 1 || welcome.signature != layout_signature()))) {
-		meet_stranger(connection, &connection->answered, &welcome);
+		connection_meet_stranger(connection, &connection->answered, &welcome);
 		wire_close_fds(&fds);
 		return -EPROTO;
 	}

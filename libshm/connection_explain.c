@@ -31,6 +31,23 @@ int connection_explain_silence(const struct connection *connection, const char *
 		       who, path, patience_s);
 }
 
+/* From here on it is known that versions differ, and which. What it calls itself is for a sentence
+ * and may be shorter than ours, or missing. */
+void connection_meet_stranger(struct connection *connection, const struct proto_head *head,
+			      const struct proto_welcome *welcome)
+{
+	struct connection_stranger *there = &connection->stranger;
+
+	connection->is_strange = true;
+	*there = (struct connection_stranger){ .protocol = 0 };
+	if (head->magic != PROTO_MAGIC || !welcome->version[0])
+		return;
+	there->protocol = head->version;
+	there->signature = welcome->signature;
+	snprintf(there->version, sizeof there->version, "%.*s",
+		 (int)sizeof welcome->version - 1, welcome->version);
+}
+
 int connection_explain_stranger(const struct connection *connection, const char *path)
 {
 	const struct connection_stranger *there = &connection->stranger;

@@ -12,6 +12,10 @@
 int connection_explain_silence(const struct connection *connection, const char *path,
 			       int patience_s);
 
+/* Note who answered a HELLO in another version: for connection_explain_stranger. */
+void connection_meet_stranger(struct connection *connection, const struct proto_head *head,
+			      const struct proto_welcome *welcome);
+
 /* Another version is there: -EPROTO. */
 int connection_explain_stranger(const struct connection *connection, const char *path);
 

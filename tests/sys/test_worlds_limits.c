@@ -378,7 +378,7 @@ static void segment_that_has_no_addresses_is_a_clean_error(void **state)
 		expect_text(mp_explain(), "'large'");
 		expect_text(mp_explain(), "address");
 	}
-	assert_int_equal(count_fds(), fds);
+	assert_true(count_fds() <= fds); /* the connection may be made anew later */
 	assert_int_equal(mp_segment_open("small", &small, &segment), 0);
 	mp_segment_close(segment);
 	set_limit(RLIMIT_AS, before);
