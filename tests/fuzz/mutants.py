@@ -31,7 +31,7 @@ MUTANTS = [
            'if (copy->size_bytes != file_size)',
            'if (false)',
            'attach'),
-    Mutant('escape_reaches_the_terminal', 'libshm/observe_copy.c',
+    Mutant('escape_reaches_the_terminal', 'libshm/text.c',
            'return text[0] >= 0x20 && text[0] != 0x7f;',
            'return 1;',
            'observe'),
