@@ -20,6 +20,12 @@ static void *as_data(unsigned long value)
 	return (void *)(uintptr_t)value;
 }
 
+/* What it has stopped for and is to get: 0 unless that is a signal. */
+static unsigned long signal_of(int status)
+{
+	return status >> 16 ? 0 : (unsigned long)WSTOPSIG(status);
+}
+
 /* Stop it and wait for that. */
 static int seize(pid_t pid, unsigned long options)
 {
@@ -42,7 +48,7 @@ static void let_parent_go(struct stepper *stepper)
 	stepper->is_parent_held = false;
 	ptrace(PTRACE_INTERRUPT, stepper->parent, NULL, NULL);
 	if (waitpid(stepper->parent, &status, __WALL) == stepper->parent && WIFSTOPPED(status))
-		ptrace(PTRACE_DETACH, stepper->parent, NULL, NULL);
+		ptrace(PTRACE_DETACH, stepper->parent, NULL, as_data(signal_of(status)));
 }
 
 static void kill_it(struct stepper *stepper)
@@ -67,27 +73,22 @@ static void note_call(struct stepper *stepper)
 /* It stands: at a call, or for a signal, which it is given. */
 static void go_on(struct stepper *stepper, int status)
 {
-	bool is_event = status >> 16 != 0;
-	unsigned long signal = 0;
+	unsigned long signal = signal_of(status);
 
 	if (WSTOPSIG(status) == SYSCALL_STOP) {
+		signal = 0;
 		note_call(stepper);
 		if (++stepper->stops == stepper->kill_at) {
 			kill_it(stepper);
 			return;
 		}
-	} else if (!is_event) {
-		signal = (unsigned long)WSTOPSIG(status);
 	}
 	ptrace(PTRACE_SYSCALL, stepper->pid, NULL, as_data(signal));
 }
 
 static void parent_stands(struct stepper *stepper, int status)
 {
-	bool is_event = status >> 16 != 0;
-	unsigned long signal = is_event ? 0 : (unsigned long)WSTOPSIG(status);
-
-	ptrace(PTRACE_CONT, stepper->parent, NULL, as_data(signal));
+	ptrace(PTRACE_CONT, stepper->parent, NULL, as_data(signal_of(status)));
 }
 
 /* Looks before it reaps: who is reaped here is shown to the parent next. False: it is over. */
@@ -103,8 +104,12 @@ static bool take_turn(struct stepper *stepper)
 		waitpid(info.si_pid, &status, __WALL);
 		return false;
 	}
-	if (waitpid(info.si_pid, &status, __WALL) != info.si_pid || !WIFSTOPPED(status))
+	if (waitpid(info.si_pid, &status, __WALL) != info.si_pid)
 		return true;
+	if (!WIFSTOPPED(status)) { /* killed between the two looks */
+		let_parent_go(stepper);
+		return false;
+	}
 	if (info.si_pid == stepper->parent) {
 		parent_stands(stepper, status);
 		return true;
