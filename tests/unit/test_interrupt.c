@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum { SIGNAL_AFTER_MS = 60, WAITS = 3 };
@@ -100,24 +101,36 @@ static void alarm_after_ms(unsigned ms)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
+/* Has the signal come out of the kernel with the thread? One that has said that it sleeps may not
+ * have got there yet. */
+static bool was_in_kernel(const void *context)
+{
+#ifdef __x86_64__
+	return ((const ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] == -EINTR;
+#else
+	return true;
+#endif
+}
+
 /* A busy machine may have kept the thread from its sleep until now: then comes another. */
-static bool is_early(void)
+static bool is_early(const void *context)
 {
 	struct shm_thread *thread = atomic_load(&waiting);
 
-	if (!thread || load_relaxed(&thread->bell) & 1)
+	if (!thread || (load_relaxed(&thread->bell) & 1 && was_in_kernel(context)))
 		return false;
 	add_relaxed(&signals_early, 1);
 	alarm_after_ms(SIGNAL_AFTER_MS);
 	return true;
 }
 
-static void handle(int number)
+static void handle(int number, siginfo_t *info, void *context)
 {
 	int64_t ends = clock_now_ns() + MP_MSEC(handler_ms);
 
 	(void)number;
-	if (is_early())
+	(void)info;
+	if (is_early(context))
 		return;
 	add_relaxed(&signals_handled, 1);
 	while (handler_ms && clock_now_ns() < ends)
@@ -149,7 +162,8 @@ static void *hold(void *arg)
 static void begin(struct scene *scene, const char *engine, bool is_interruptible)
 {
 	struct mp_queue_opts one = { .capacity = 1 };
-	struct sigaction action = { .sa_handler = handle }; /* no SA_RESTART */
+	/* No SA_RESTART. */
+	struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_SIGINFO };
 	mp_segment *segment;
 
 	const struct park_ops *probed;
