@@ -4,6 +4,7 @@
  * with scripts (docs/observing.md). Does not know: escapes and commas (json.c).
  */
 #include "json.h"
+#include "json_object.h"
 #include "print.h"
 
 #include <time.h>
@@ -102,25 +103,11 @@ static void put_lock(struct json *json, const struct lock_row *row)
 	const struct mp_observed_lock *lock = row->lock;
 
 	json_open(json, NULL, '{');
-	json_unsigned(json, "id", lock->id);
-	json_string(json, "name", lock->name);
-	json_string(json, "kind", lock->kind);
-	json_unsigned(json, "owner_thread", lock->owner_thread);
-	json_unsigned(json, "owner_slot", lock->owner_process);
-	json_unsigned(json, "owner_pid", row->owner ? row->owner->pid : 0);
-	json_unsigned(json, "waiters", lock->waiters);
+	json_lock_members(json, lock, row->owner ? row->owner->pid : 0);
 	json_signed(json, "longest_wait_ns", row->longest_wait_ns);
 	json_signed(json, "held_ns", lock->held_ns);
-	json_unsigned(json, "depth", lock->depth);
 	json_unsigned(json, "site", lock->site);
-	json_bool(json, "died", lock->is_died);
-	json_bool(json, "poisoned", lock->is_poisoned);
-	json_bool(json, "unlinked", lock->is_unlinked);
 	json_bool(json, "in_cycle", row->is_in_cycle);
-	json_unsigned(json, "grants", lock->grants);
-	json_unsigned(json, "contended", lock->contended);
-	json_unsigned(json, "deaths", lock->deaths);
-	json_unsigned(json, "wait_ns", lock->wait_ns);
 	json_number(json, "acquires_per_s", row->acquires_per_s);
 	json_close(json, '}');
 }
@@ -130,21 +117,7 @@ static void put_queue(struct json *json, const struct queue_row *row)
 	const struct mp_observed_queue *queue = row->queue;
 
 	json_open(json, NULL, '{');
-	json_unsigned(json, "id", queue->id);
-	json_string(json, "name", queue->name);
-	json_unsigned(json, "depth", queue->depth);
-	json_unsigned(json, "capacity", queue->capacity);
-	json_unsigned(json, "message_bytes", queue->message_bytes);
-	json_bool(json, "closed", queue->is_closed);
-	json_bool(json, "unlinked", queue->is_unlinked);
-	json_unsigned(json, "blocked_putters", queue->blocked_putters);
-	json_unsigned(json, "blocked_getters", queue->blocked_getters);
-	json_unsigned(json, "leased", queue->leased);
-	json_unsigned(json, "returned", queue->returned);
-	json_unsigned(json, "puts", queue->puts);
-	json_unsigned(json, "gets", queue->gets);
-	json_unsigned(json, "redelivered", queue->redelivered);
-	json_unsigned(json, "skipped", queue->skipped);
+	json_queue_members(json, queue);
 	json_unsigned(json, "full_waits", queue->full_waits);
 	json_unsigned(json, "empty_waits", queue->empty_waits);
 	json_number(json, "puts_per_s", row->puts_per_s);
