@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
+ *
  * How much one may have of an mpd: QUOTA(NAME, field, "option", "default", "what is counted").
  * Numbers on the wire are places in this table: new rows go to its end. Defaults hold where mpd
- * serves several users; elsewhere a quota holds only if it was set. */
+ * serves several users; elsewhere a quota holds only if it was set. Does not know: what is used. */
 QUOTA(USER_BYTES, user_bytes, "user-bytes", "4398046511104",
       "bytes of all segments of one user, by their largest sizes")
 QUOTA(USER_SEGMENTS, user_segments, "user-segments", "256", "segments of one user")

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Every map of a segment stands alone: 4 GiB on either side of it cannot be touched, so that an
- * offset that leads out of it is a crash and never somebody else's memory.
+ * offset that leads out of it is a crash and never somebody else's memory. Knows: which maps are
+ * segments. Does not know: what is in them.
  *
  * Linked with -Wl,--wrap=mmap64,--wrap=munmap: files are of 64 bits in every build.
  */

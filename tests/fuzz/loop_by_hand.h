@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * mpd's event loop, turned by hand: what is readable is served now, timers fire when told to.
- * Stands in for mpd/loop.c and its engines.
+ * Stands in for mpd/loop.c and its engines. Knows: loop.h. Does not know: who waits for what.
  */
 #ifndef TESTS_FUZZ_LOOP_BY_HAND_H
 #define TESTS_FUZZ_LOOP_BY_HAND_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Target: what either side of the control protocol does with what the other says. The first byte
- * chooses the side (protocol_mpd.c, protocol_client.c).
+ * chooses the side (protocol_mpd.c, protocol_client.c). Does not know: any message.
  */
 #include "protocol.h"
 

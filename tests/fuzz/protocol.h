@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The two sides of the control protocol as targets. Each plays one input to its end.
+ * The two sides of the control protocol as targets. Each plays one input to its end. Does not know:
+ * the other.
  */
 #ifndef TESTS_FUZZ_PROTOCOL_H
 #define TESTS_FUZZ_PROTOCOL_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A client of whatever libshm it was linked with: opens a segment, says how that went, waits for a
- * line on its stdin before it leaves. Exits with 0 if it was let in.
+ * line on its stdin before it leaves. Exits with 0 if it was let in. Knows: the public face alone.
  *
  *	client-other SEGMENT [exit]
  */
