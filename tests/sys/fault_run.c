@@ -176,32 +176,11 @@ static bool check_figures(struct run *run)
 	return false;
 }
 
-/* Of mpd, without its pidfds: one is kept for each client slot that was looked at. */
-static unsigned count_fds(const struct run *run)
-{
-	char path[300], target[64];
-	struct dirent *entry;
-	unsigned count = 0;
-	DIR *all;
-
-	snprintf(path, sizeof path, "/proc/%u/fd", run->raw.welcome.pid);
-	all = opendir(path);
-	assert_non_null(all);
-	while ((entry = readdir(all)) != NULL) {
-		ssize_t length = readlinkat(dirfd(all), entry->d_name, target, sizeof target - 1);
-
-		target[length > 0 ? length : 0] = '\0';
-		count += length > 0 && strcmp(target, "anon_inode:[pidfd]") != 0;
-	}
-	closedir(all);
-	return count;
-}
-
 static bool has_as_many_fds(void *arg)
 {
 	const struct run *run = arg;
 
-	return count_fds(run) == run->fds;
+	return raw_lasting_fd_count((pid_t)run->raw.welcome.pid) == run->fds;
 }
 
 static bool check_held(const struct run *run)
@@ -268,7 +247,7 @@ static void begin(struct run *run)
 	raw_connect(&run->raw);
 	raw_attach(&run->raw, FAULT_KEPT, 0, &run->kept);
 	take_figures(run, &run->wanted);
-	run->fds = count_fds(run);
+	run->fds = raw_lasting_fd_count((pid_t)run->raw.welcome.pid);
 }
 
 static bool is_wanted(const struct run *run, unsigned call)

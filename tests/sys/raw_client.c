@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -308,6 +309,26 @@ unsigned raw_fd_count(pid_t pid)
 	assert_non_null(all);
 	while (readdir(all))
 		count++;
+	closedir(all);
+	return count;
+}
+
+unsigned raw_lasting_fd_count(pid_t pid)
+{
+	char path[40], target[PATH_MAX];
+	struct dirent *entry;
+	unsigned count = 0;
+	DIR *all;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+	all = opendir(path);
+	assert_non_null(all);
+	while ((entry = readdir(all)) != NULL) {
+		ssize_t length = readlinkat(dirfd(all), entry->d_name, target, sizeof target - 1);
+
+		target[length > 0 ? length : 0] = '\0';
+		count += length > 0 && strcmp(target, "anon_inode:[pidfd]") != 0;
+	}
 	closedir(all);
 	return count;
 }

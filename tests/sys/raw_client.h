@@ -72,6 +72,8 @@ bool raw_is_swept(void *segment);
 
 pid_t raw_parent_of(pid_t pid);
 unsigned raw_fd_count(pid_t pid);
+/* Of mpd, without pidfds: one is kept for each client slot that was looked at. */
+unsigned raw_lasting_fd_count(pid_t pid);
 /* What was closed here is closed there when mpd gets to it. */
 void raw_expect_fds(pid_t pid, unsigned most);
 uint64_t raw_switches(pid_t pid); /* voluntary context switches */

@@ -264,27 +264,6 @@ static unsigned count_dropped(const struct world *world)
 	return count;
 }
 
-/* Without pidfds: one is kept for each client slot that was looked at. */
-static unsigned count_fds(const struct world *world)
-{
-	char path[300], target[64];
-	struct dirent *entry;
-	unsigned count = 0;
-	DIR *all;
-
-	snprintf(path, sizeof path, "/proc/%d/fd", (int)world->mpd);
-	all = opendir(path);
-	assert_non_null(all);
-	while ((entry = readdir(all)) != NULL) {
-		ssize_t length = readlinkat(dirfd(all), entry->d_name, target, sizeof target - 1);
-
-		target[length > 0 ? length : 0] = '\0';
-		count += length > 0 && strcmp(target, "anon_inode:[pidfd]") != 0;
-	}
-	closedir(all);
-	return count;
-}
-
 static bool is_at_rest(void *arg)
 {
 	struct world *world = arg;
@@ -293,7 +272,7 @@ static bool is_at_rest(void *arg)
 	for (uint32_t i = SLOT_FIRST; i < seg_clients_high(world->kept.seg); i++)
 		used += client_word_state(slot_client_word(world->kept.seg, i)) != SLOT_FREE;
 	return used == 1 && raw_count(&world->sibling) == 1 &&
-	       (!world->fds || count_fds(world) == world->fds);
+	       (!world->fds || raw_lasting_fd_count(world->mpd) == world->fds);
 }
 
 static void begin(struct world *world)
@@ -309,7 +288,7 @@ static void begin(struct world *world)
 	raw_attach(&world->sibling, KEPT, 0, &world->kept);
 	world->mpd = (pid_t)world->sibling.welcome.pid;
 	assert_true(harness_until(is_at_rest, world, SETTLE_MS));
-	world->fds = count_fds(world);
+	world->fds = raw_lasting_fd_count(world->mpd);
 }
 
 static void end(struct world *world)

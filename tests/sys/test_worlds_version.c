@@ -21,28 +21,14 @@
 #define OTHER_PROTOCOL 9
 #define OTHER_LAYOUT UINT64_C(0x0123456789abcdef)
 
-static int dial(void)
-{
-	struct timeval patience = { .tv_sec = 5 };
-	struct sockaddr_un address;
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	assert_int_equal(wire_address(getenv("MP_ENDPOINT"), &address), 0);
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
 static bool is_there(void *arg)
 {
-	int fd = dial();
+	struct raw raw;
 
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
+	raw_dial(&raw);
+	if (raw.socket >= 0)
+		raw_close(&raw);
+	return raw.socket >= 0;
 }
 
 /* An mpd whose words are kept; it stays until end_mpd. */
@@ -109,10 +95,11 @@ static void expect_refusal(const struct greeting *greeting)
 {
 	struct proto_welcome welcome;
 	struct proto_head head;
-	int fd = dial();
+	struct raw raw;
 
-	assert_true(fd >= 0);
-	head = greet(fd, greeting, &welcome);
+	raw_dial(&raw);
+	assert_true(raw.socket >= 0);
+	head = greet(raw.socket, greeting, &welcome);
 	assert_int_equal(head.magic, PROTO_MAGIC);
 	assert_int_equal(head.version, PROTO_VERSION);
 	assert_int_equal(head.type, PROTO_HELLO);
@@ -120,7 +107,7 @@ static void expect_refusal(const struct greeting *greeting)
 	assert_int_equal(head.status, -EPROTO);
 	assert_string_equal(welcome.version, mp_version());
 	assert_true(welcome.signature == layout_signature());
-	close(fd);
+	raw_close(&raw);
 }
 
 static void mpd_tells_a_client_of_another_version_who_it_is(void **state)
