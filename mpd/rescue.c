@@ -5,7 +5,7 @@
  */
 #include "rescue.h"
 
-#include "segment.h"
+#include "adopt.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -39,7 +39,7 @@ static int rescue(int folder, const char *number)
 	observer_fd = openat(folder, number, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd >= 0 && observer_fd >= 0 && is_same_file(fd, observer_fd) &&
 	    (is_root || fchmod(fd, 0) == 0))
-		return segment_rescue(fd, observer_fd);
+		return adopt_lost(fd, observer_fd);
 	if (fd >= 0)
 		close(fd);
 	if (observer_fd >= 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Living segments: descriptors, map, who keeps them alive. Knows: their beginning, adoption and
- * end. Does not know: sockets (ctl.h), how clients are watched (reaper.h).
+ * Living segments: descriptors, map, who keeps them alive. Knows: their beginning and end. Does not
+ * know: sockets (ctl.h), how clients are watched (reaper.h), what another mpd left (adopt.h).
  *
  * A segment lives while a connection holds it (opened, not attached yet), a client slot is watched,
  * or it is kept and has its name.
@@ -10,6 +10,7 @@
 #define MPD_SEGMENT_H
 
 #include "registry.h"
+#include "store.h"
 
 #include "libshm/proto.h"
 #include "libshm/seg.h"
@@ -37,14 +38,6 @@ struct segment {
 	unsigned holds;
 	unsigned watches;
 };
-
-/* Of another mpd's life: everything the registry and the store brought. False: something the
- * registry knows was not in the store. */
-bool segment_adopt_all(void);
-
-/* A segment that only its clients kept: adopt it, unless it is known already. Takes both
- * descriptors over. 0 or -errno. */
-int segment_rescue(int fd, int observer_fd);
 
 /* What a memory file says of itself: the only place left when the registry is lost. */
 struct segment_rights {
@@ -83,9 +76,29 @@ void segment_check_end(struct segment *segment);
 /* Does any segment keep mpd here by itself? */
 bool segment_any_kept(void);
 
-/* The endpoint is part of the name that each descriptor has in /proc. Grace: how long an adopted
- * segment waits for its clients. */
-void segment_configure(const char *endpoint, int64_t grace_ns,
-		       const struct segment_keepers *keepers);
+/* The endpoint is part of the name that each descriptor has in /proc. */
+void segment_configure(const char *endpoint, const struct segment_keepers *keepers);
+
+/* For what another mpd's life left (adopt.c). */
+
+/* What a registry that was lost had known, in the flags of mpd's own slot. */
+enum { SEGMENT_MARK_NAMELESS = 1, SEGMENT_MARK_KEPT = 2 };
+
+enum registry_state segment_state(const struct segment *segment);
+void segment_store_name(uint64_t number, char ret_name[static STORE_NAME_BYTES]);
+int segment_fill_record(struct registry_record *record, const struct proto_open *open,
+			const struct segment_maker *maker);
+
+/* The record's own place, without descriptors. */
+struct segment *segment_place(unsigned index, struct registry_record *record);
+
+/* Map it, become its client, sweep what mpd's former self left in it. 0 or -errno. */
+int segment_map(struct segment *segment);
+
+/* Of a mapped one: whoever died while no mpd looked is swept, the living are watched. */
+void segment_catch_up(struct segment *segment);
+
+/* Whoever needs it. */
+void segment_end(struct segment *segment);
 
 #endif

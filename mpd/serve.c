@@ -5,6 +5,7 @@
  */
 #include "serve.h"
 
+#include "adopt.h"
 #include "ctl.h"
 #include "doctor.h"
 #include "endpoint.h"
@@ -266,7 +267,7 @@ static int open_parts(int listen_fd)
 	if (error < 0)
 		return error;
 	quota_configure(plan.quotas);
-	segment_configure(plan.endpoint, plan.grace_ns, &keepers);
+	segment_configure(plan.endpoint, &keepers);
 	leave_timer.deadline_ns = DEADLINE_NEVER;
 	leave_timer.fn = leave;
 	status_timer.deadline_ns = DEADLINE_NEVER;
@@ -276,7 +277,7 @@ static int open_parts(int listen_fd)
 	error = ctl_open(listen_fd, plan.is_system, reconsider);
 	if (error < 0)
 		return error;
-	if (!segment_adopt_all() || is_after_crash)
+	if (!adopt_all(plan.grace_ns, reconsider) || is_after_crash)
 		look_for_lost();
 	return 0;
 }

@@ -89,7 +89,7 @@ void protocol_mpd_open(void)
 		quotas[i] = UINT64_MAX;
 	quotas[QUOTA_CLIENT_SEGMENTS] = 2; /* of the names there are four */
 	quota_configure(quotas);
-	segment_configure("fuzz", 0, &keepers);
+	segment_configure("fuzz", &keepers);
 	must(ctl_open(fd, false, changed) == 0);
 }
 

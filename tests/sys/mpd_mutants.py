@@ -19,7 +19,7 @@ MUTANTS = [
            'registry_commit(record, REGISTRY_FREE);',
            'unlink what nobody uses'),
     Mutant('clients_not_looked_for_after_a_start', 'segment.c',
-           'keepers->watch_clients(segment);\n\t\trecover_audit',
+           'keepers->watch_clients(segment);\n\trecover_audit',
            'recover_audit',
            'attached'),
     Mutant('wish_to_keep_not_written_down', 'segment.c',
