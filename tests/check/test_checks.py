@@ -49,6 +49,13 @@ CLEAN = {
                        '\tOPTION(ENDPOINT, "endpoint", \'e\', "PATH", "a path")\n',
     'mptop/meson.build': "executable('mptop', 'main.c',\n  install: true)\n",
     'docs/program.md': '```c\nint main(void)\n{\n\treturn 0;\n}\n```\n',
+    'program.c': '#include <unistd.h>\n\nint main(void)\n{\n\treturn write(1, "", 1) != 1;\n}\n',
+    'tests/lib/fault_calls.c': '/* SPDX-License-Identifier: MIT\n * Knows: calls. */\n'
+                               'WRAP(WRITE, int, write, (int fd), (fd), FAILS(-1))\n',
+    'tests/meson.build': "# SPDX-License-Identifier: MIT\nforeach name : ['write']\n"
+                         "  fault_link_args += '-Wl,--wrap=' + name\nendforeach\n",
+    CHECKS + '/calls.txt': 'the runtime: __cxa_finalize __libc_start_main __gmon_start__\n'
+                           '\t_ITM_deregisterTMCloneTable _ITM_registerTMCloneTable\n',
     'library.c': 'int mp_do(void);\nint mp_do(void)\n{\n\treturn 0;\n}\n',
 }
 LONG = 'int seg_long(int a);\nint seg_long(int a)\n{\n' + '\ta++;\n' * 80 + '\treturn a;\n}\n'
@@ -68,6 +75,11 @@ FAULTS = [
     ('contract.py', 'a missing line', 'libshm/include/libshm/base.h', ' * Crash:   nothing.\n', ''),
     ('contract.py', 'no comment', 'libshm/include/libshm/base.h', None, '\nint mp_mute(void);\n'),
     ('contract.py', 'an unknown error', 'libshm/include/libshm/base.h', '-EINVAL', '-EDOM'),
+    ('calls.py', 'a call that nothing makes fail', 'program.c', '(1, "", 1)',
+     '(rmdir(""), "", 1)'),
+    ('calls.py', 'a number that nothing makes fail', 'mpd/main.c', None, 'long n = SYS_bpf;\n'),
+    ('calls.py', 'a reason for what nobody calls', CHECKS + '/calls.txt', None, '\nold: gets\n'),
+    ('calls.py', 'a call that the linker does not turn', 'tests/meson.build', "'write'", "'wrote'"),
     ('exports.py', 'a name not in the map', 'libshm/libshm.map', '\tmp_do;\n', ''),
     ('exports.py', 'a name not declared', 'libshm/include/libshm/base.h', 'int mp_do(void);', ''),
     ('exports.py', 'an internal symbol', 'library.c', None, 'int seg_x(void);\nint seg_x(void)\n{\n\treturn 0;\n}\n'),
@@ -123,7 +135,6 @@ def make_tree(root, checks):
     for name in ('README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'docs/a.md'):
         write(root, name, 'text\n')
     os.makedirs(os.path.join(root, 'docs/examples'))
-    os.makedirs(os.path.join(root, CHECKS))
     for name in ('layers.txt', 'spelling.txt'):
         shutil.copy(os.path.join(checks, name), os.path.join(root, CHECKS))
 
@@ -143,6 +154,10 @@ def run_check(root, checks, name):
         subprocess.run(['cc', '-shared', '-fPIC', '-o', library, os.path.join(root, 'library.c')],
                        check=True)
         arguments.append(library)
+    if name == 'calls.py':
+        program = os.path.join(root, 'program')
+        subprocess.run(['cc', '-w', '-o', program, os.path.join(root, 'program.c')], check=True)
+        arguments.append(program)
     if name == 'headers.sh':
         arguments += ['c', 'c11', 'cc']
     if name == 'man.py':

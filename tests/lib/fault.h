@@ -69,7 +69,50 @@
 	FAULT(BIND, "bind", ENOSPC, EADDRINUSE)                                                    \
 	FAULT(LISTEN, "listen", EADDRINUSE)                                                        \
 	FAULT(FLOCK, "flock", ENOLCK, EINTR)                                                       \
-	FAULT(SOCKETPAIR, "socketpair", EMFILE, ENFILE)
+	FAULT(SOCKETPAIR, "socketpair", EMFILE, ENFILE)                                            \
+	FAULT(READ, "read", EINTR, EIO)                                                            \
+	FAULT(WRITE, "write", EINTR, ENOSPC)                                                       \
+	FAULT(PWRITE, "pwrite", ENOSPC, EIO)                                                       \
+	FAULT(LSEEK, "lseek(SEEK_HOLE)", ENXIO, EINVAL)                                            \
+	FAULT(FSYNC, "fsync", EIO, ENOSPC)                                                         \
+	FAULT(DUP, "dup", EMFILE, EBUSY)                                                           \
+	FAULT(CLOSE_RANGE, "close_range", ENOSYS, ENOMEM)                                          \
+	FAULT(EXEC, "exec", ENOMEM, EACCES)                                                        \
+	FAULT(WAIT, "wait", EINTR)                                                                 \
+	FAULT(SIGWAIT, "sigwaitinfo", EINTR)                                                       \
+	FAULT(SLEEP, "clock_nanosleep", EINTR)                                                     \
+	FAULT(ACCESS, "access", EACCES)                                                            \
+	FAULT(CHMOD, "chmod", EPERM)                                                               \
+	FAULT(CHOWN, "fchown", EPERM)                                                              \
+	FAULT(CHDIR, "chdir", EACCES)                                                              \
+	FAULT(GETXATTR, "fgetxattr", EOPNOTSUPP, ENODATA)                                          \
+	FAULT(SETXATTR, "fsetxattr", EOPNOTSUPP, ENOSPC)                                           \
+	FAULT(LSTAT, "lstat", EACCES, ENOMEM)                                                      \
+	FAULT(REALPATH, "realpath", ENOMEM, EACCES)                                                \
+	FAULT(READDIR, "readdir", ENOENT)                                                          \
+	FAULT(RENAME, "rename", ENOSPC, EACCES)                                                    \
+	FAULT(RMDIR, "rmdir", EBUSY)                                                               \
+	FAULT(UNLINK, "unlink", EACCES, EBUSY)                                                     \
+	FAULT(MKTEMP, "mkostemp", EACCES, ENOSPC)                                                  \
+	FAULT(GETCWD, "getcwd", ENOENT)                                                            \
+	FAULT(FGETS, "fgets", EIO)                                                                 \
+	FAULT(GETLINE, "getdelim", ENOMEM, EIO)                                                    \
+	FAULT(MEMSTREAM, "open_memstream", ENOMEM)                                                 \
+	FAULT(FFLUSH, "fflush", ENOSPC)                                                            \
+	FAULT(FCLOSE, "fclose", ENOSPC)                                                            \
+	FAULT(PASSWD, "getpwnam", EMFILE, EIO)                                                     \
+	FAULT(GETRANDOM, "getrandom", EINTR, ENOSYS)                                               \
+	FAULT(SETRLIMIT, "setrlimit", EPERM)                                                       \
+	FAULT(GETSOCKNAME, "getsockname", ENOBUFS)                                                 \
+	FAULT(SETSOCKOPT, "setsockopt", ENOMEM)                                                    \
+	FAULT(AFFINITY, "sched_getaffinity", EINVAL)                                               \
+	FAULT(SETENV, "setenv", ENOMEM)                                                            \
+	FAULT(SETSID, "setsid", EPERM)                                                             \
+	FAULT(IDENTITY, "setresuid", EPERM, EAGAIN)                                                \
+	FAULT(FUTEX, "futex", EINTR, EAGAIN)                                                       \
+	FAULT(PIDFD_SIGNAL, "pidfd_send_signal", EPERM, ENOSYS)                                    \
+	FAULT(RING_DONTFORK, "io_uring_ring_dontfork", EINVAL, ENOMEM)                             \
+	FAULT(RING_PEEK, "io_uring_peek_cqe", EAGAIN, EINTR)
 
 enum fault_call {
 #define FAULT(kind, name, ...) FAULT_##kind,

@@ -252,7 +252,7 @@ static void begin(struct run *run)
 
 static bool is_wanted(const struct run *run, unsigned call)
 {
-	return !run->scenario->only || (run->scenario->only >> call & 1);
+	return !run->scenario->only || (call < 64 && (run->scenario->only >> call & 1));
 }
 
 static void run_all(struct run *run)

@@ -32,7 +32,7 @@ struct fault_case {
 struct fault_scenario {
 	const char *what;
 	const char *calls; /* whose Errors lines count, with blanks between */
-	uint64_t only;     /* bits of enum fault_call; 0: all of them */
+	uint64_t only;     /* bits of the first 64 of enum fault_call; 0: all of them */
 	int success;       /* an error that is as it should be, too; 0: none */
 	/* Nothing fails in these; each may be NULL. */
 	void (*prepare)(struct fault_case *its);
