@@ -25,7 +25,7 @@ struct conn {
 	bool is_greeted;
 	bool is_observer;
 	struct process *process; /* reaper.h; NULL until something is attached */
-	struct hold *holds;      /* opened and not attached yet (requests.c) */
+	struct hold *holds;      /* opened and not attached yet (hold.h) */
 	unsigned hold_count;
 
 	/* An OPEN that waits for the segment's formatter; nothing is read meanwhile. */

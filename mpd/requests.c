@@ -10,6 +10,7 @@
 #include "requests.h"
 
 #include "access.h"
+#include "hold.h"
 #include "loop.h"
 #include "reaper.h"
 #include "roster.h"
@@ -26,64 +27,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HOLDS_MAX 8192
 #define OPEN_FLAGS_KNOWN                                                                           \
 	(MP_EXISTING | MP_EXCLUSIVE | MP_KEEP | MP_INTERRUPTIBLE | MP_NO_SPAWN | MP_READ_ONLY)
 #define HELLO_IS_OBSERVER 1u
 #define MODE_BITS 0777u
-
-/* A connection that has opened a segment and not said ATTACHED yet. */
-struct hold {
-	struct hold *next;
-	struct segment *segment;
-};
-
-static struct hold hold_pool[HOLDS_MAX];
-static unsigned holds_used;
-static struct hold *free_holds;
-
-static struct hold **find_hold(struct conn *conn, const struct segment *segment)
-{
-	struct hold **link = &conn->holds;
-
-	while (*link && (*link)->segment != segment)
-		link = &(*link)->next;
-	return link;
-}
-
-static int take_hold(struct conn *conn, struct segment *segment)
-{
-	struct hold *hold = free_holds;
-
-	if (*find_hold(conn, segment))
-		return 0;
-	if (hold)
-		free_holds = hold->next;
-	else if (holds_used < HOLDS_MAX)
-		hold = &hold_pool[holds_used++];
-	else
-		return -EDQUOT;
-	*hold = (struct hold){ .next = conn->holds, .segment = segment };
-	conn->holds = hold;
-	segment->holds++;
-	conn->hold_count++;
-	return 0;
-}
-
-/* The caller asks segment_check_end. */
-static void drop_hold(struct conn *conn, struct segment *segment)
-{
-	struct hold **link = find_hold(conn, segment);
-	struct hold *hold = *link;
-
-	if (!hold)
-		return;
-	*link = hold->next;
-	segment->holds--;
-	conn->hold_count--;
-	hold->next = free_holds;
-	free_holds = hold;
-}
 
 void requests_fill_welcome(struct proto_welcome *welcome)
 {
@@ -208,7 +155,7 @@ static int open_new(struct conn *conn, const struct caller *caller, struct proto
 	error = segment_create(open, &maker, &segment);
 	if (error < 0)
 		return error;
-	error = take_hold(conn, segment);
+	error = hold_take(conn, segment);
 	if (error == 0)
 		return appoint(conn, segment, reply);
 	segment_check_end(segment);
@@ -271,7 +218,7 @@ static int open_old(struct conn *conn, const struct caller *caller, struct segme
 		return appoint(conn, segment, reply);
 	error = quota_may_open(conn, record->uid, segment, &why);
 	if (error == 0)
-		error = take_hold(conn, segment);
+		error = hold_take(conn, segment);
 	if (error < 0)
 		return refuse(reply, error, &why);
 	if (open->flags & MP_KEEP && access_may_remove(caller, record))
@@ -310,7 +257,7 @@ static void answer_waiter(struct conn *conn, int status, struct segment *segment
 	if (status == 0)
 		fill_opened(segment, must_format, &opened);
 	else
-		drop_hold(conn, segment);
+		hold_drop(conn, segment);
 	ctl_answer_late(conn, PROTO_OPEN, status, &opened, sizeof(opened), &fds);
 }
 
@@ -357,7 +304,7 @@ static int handle_FORMATTED(struct conn *conn, const void *request, struct reply
 	}
 	log_warning("process %u has formatted '%s' wrongly: %s", conn->pid, segment->record->name,
 		    strerror(-error));
-	drop_hold(conn, segment);
+	hold_drop(conn, segment);
 	pass_on(segment);
 	return error;
 }
@@ -381,7 +328,7 @@ static int handle_ATTACHED(struct conn *conn, const void *request, struct reply 
 	error = reaper_watch(&conn->process, conn->fd, conn->pid, segment, attached->client,
 			     attached->generation);
 	if (error == 0)
-		drop_hold(conn, segment);
+		hold_drop(conn, segment);
 	return error < 0 && !is_visible ? -ESTALE : error;
 }
 
@@ -477,12 +424,12 @@ const struct request_type *request_type(uint16_t number)
 
 void requests_conn_ended(struct conn *conn)
 {
+	struct segment *segment;
+
 	if (conn->waits_for)
 		leave_line(conn);
-	while (conn->holds) {
-		struct segment *segment = conn->holds->segment;
-
-		drop_hold(conn, segment);
+	while ((segment = hold_first(conn)) != NULL) {
+		hold_drop(conn, segment);
 		if (segment->formatter == conn)
 			pass_on(segment);
 		else

@@ -51,7 +51,7 @@ MUTANTS = [
            'wire_close_fds(&fds);',
            ';',
            'protocol'),
-    Mutant('hold_outlives_its_connection', 'mpd/requests.c',
+    Mutant('hold_outlives_its_connection', 'mpd/hold.c',
            'segment->holds--;',
            ';',
            'protocol'),
