@@ -10,10 +10,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Everything the registry and the store brought. False: something the registry knows was not in
- * the store. Grace: how long an adopted segment waits for its clients; `changed` is called when
- * those that nobody came for have ended. */
+struct segment;
+
+/* Everything the registry and the store brought, checked. False: something the registry knows was
+ * not in the store. Each is mapped and swept between other work of the loop, or by adopt_now() if
+ * it is asked for before its turn. Grace: how long they then wait for clients; `changed` is called
+ * when all have had their turn, and when those that nobody came for have ended. */
 bool adopt_all(int64_t grace_ns, void (*changed)(void));
+
+/* Nobody may be told of a segment, or use its map, before this. */
+void adopt_now(struct segment *segment);
+void adopt_rest(void);
+bool adopt_is_done(void);
 
 /* A segment that only its clients kept, unless it is known already. Takes both descriptors over.
  * 0 or -errno. */

@@ -6,6 +6,7 @@
  */
 #include "quota.h"
 
+#include "adopt.h"
 #include "reaper.h"
 
 #include "libshm/slot.h"
@@ -125,13 +126,22 @@ int quota_may_create(const struct conn *conn, uint32_t owner, const struct proto
 	return error < 0 ? error : check(QUOTA_USER_BYTES, user.bytes, plan.size_bytes, why);
 }
 
+/* Slots in segments that wait for adoption count too. */
+static void see_slots(void)
+{
+	if (allowed[QUOTA_USER_SLOTS] != UINT64_MAX || allowed[QUOTA_CLIENT_SLOTS] != UINT64_MAX)
+		adopt_rest();
+}
+
 int quota_may_open(const struct conn *conn, uint32_t owner, const struct segment *segment,
 		   struct proto_refused *why)
 {
 	bool is_in = false; /* already: an open more takes no slot */
-	uint64_t slots = reaper_slots_of(conn->pid, segment, &is_in);
+	uint64_t slots;
 	int error = check(QUOTA_CLIENT_OPENS, traffic_of(conn->uid, conn->pid).opens, 1, why);
 
+	see_slots();
+	slots = reaper_slots_of(conn->pid, segment, &is_in);
 	if (error == 0)
 		error = check(QUOTA_USER_OPENS, traffic_of(conn->uid, 0).opens, 1, why);
 	if (error < 0 || is_in)

@@ -10,6 +10,7 @@
 #include "requests.h"
 
 #include "access.h"
+#include "adopt.h"
 #include "hold.h"
 #include "loop.h"
 #include "reaper.h"
@@ -95,10 +96,19 @@ static struct caller caller_of(const struct conn *conn)
 				.is_root = conn->uid == 0 };
 }
 
+static struct segment *known_segment(uint64_t number)
+{
+	struct segment *segment = segment_by_number(number);
+
+	if (segment)
+		adopt_now(segment);
+	return segment;
+}
+
 /* What a connection may not see is not there. */
 static struct segment *visible_segment(const struct conn *conn, uint64_t number)
 {
-	struct segment *segment = segment_by_number(number);
+	struct segment *segment = known_segment(number);
 	struct caller caller = caller_of(conn);
 
 	return segment && access_of(&caller, segment->record) != ACCESS_NONE ? segment : NULL;
@@ -244,8 +254,10 @@ static int handle_OPEN(struct conn *conn, const void *request, struct reply *rep
 	error = access_find(&caller, &open, &segment, &why);
 	if (error < 0)
 		return refuse(reply, error, &why);
-	return segment ? open_old(conn, &caller, segment, &open, reply)
-		       : open_new(conn, &caller, &open, reply);
+	if (!segment)
+		return open_new(conn, &caller, &open, reply);
+	adopt_now(segment);
+	return open_old(conn, &caller, segment, &open, reply);
 }
 
 static void answer_waiter(struct conn *conn, int status, struct segment *segment, bool must_format)
@@ -312,7 +324,7 @@ static int handle_FORMATTED(struct conn *conn, const void *request, struct reply
 static int handle_ATTACHED(struct conn *conn, const void *request, struct reply *reply)
 {
 	const struct proto_attached *attached = request;
-	struct segment *segment = segment_by_number(attached->segment);
+	struct segment *segment = known_segment(attached->segment);
 	bool is_visible;
 	int error;
 
@@ -335,7 +347,7 @@ static int handle_ATTACHED(struct conn *conn, const void *request, struct reply 
 static int handle_DETACHED(struct conn *conn, const void *request, struct reply *reply)
 {
 	const struct proto_attached *attached = request;
-	struct segment *segment = segment_by_number(attached->segment);
+	struct segment *segment = known_segment(attached->segment);
 	bool is_visible = visible_segment(conn, attached->segment) != NULL;
 	int error;
 
@@ -362,9 +374,11 @@ static int handle_UNLINK(struct conn *conn, const void *request, struct reply *r
 	if (conn->is_observer)
 		return -EPERM;
 	error = access_find_to_remove(&caller, open, &segment);
-	if (error == 0)
-		segment_unlink(segment);
-	return error;
+	if (error < 0)
+		return error;
+	adopt_now(segment);
+	segment_unlink(segment);
+	return 0;
 }
 
 static void fill_listed(const struct segment *segment, struct proto_listed *row)
@@ -387,6 +401,7 @@ static int handle_LIST(struct conn *conn, const void *request, struct reply *rep
 	struct caller caller = caller_of(conn);
 	unsigned room = (PROTO_MESSAGE_MAX - 64) / sizeof(struct proto_listed);
 
+	adopt_rest(); /* who uses them is told too */
 	for (unsigned i = 0; i < REGISTRY_RECORDS && list->count < room; i++) {
 		struct segment *segment = segment_at(i);
 

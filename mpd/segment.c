@@ -270,7 +270,8 @@ static bool is_needed(const struct segment *segment)
 {
 	bool is_unseen = !segment->seg; /* left as it is: who uses it cannot be told */
 
-	return segment->holds || segment->watches || segment->formatter || segment->waiters ||
+	return segment->is_waiting || segment->holds || segment->watches || segment->formatter ||
+	       segment->waiters ||
 	       (segment_state(segment) == REGISTRY_READY &&
 		(load_relaxed(&segment->record->is_kept) || is_unseen));
 }

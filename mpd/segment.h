@@ -33,6 +33,7 @@ struct segment {
 	int fd;
 	int observer_fd;
 	struct seg *seg;        /* mapped once it is formatted; NULL before, or if left as it is */
+	bool is_waiting;        /* for adopt_now(): needed, whoever uses it */
 	struct conn *formatter; /* who was told to format it */
 	struct conn *waiters;   /* first in line for it meanwhile (requests.c) */
 	unsigned holds;

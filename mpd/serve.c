@@ -62,7 +62,8 @@ uint64_t version_started_ns(void)
 
 static bool is_unused(void)
 {
-	return ctl_client_count() == 0 && reaper_is_idle() && !segment_any_kept();
+	return ctl_client_count() == 0 && reaper_is_idle() && !segment_any_kept() &&
+	       adopt_is_done();
 }
 
 /* Where a service manager listens too, whoever comes now is in its queue, and has us started. */
@@ -337,7 +338,7 @@ static int serve_locked(int lock_fd, int listen_fd)
 
 	if (error >= 0) {
 		error = run(error);
-		is_in_use = error == 0 && !reaper_is_idle();
+		is_in_use = error == 0 && !(reaper_is_idle() && adopt_is_done());
 	}
 	if (error < 0)
 		fail(error);
