@@ -97,6 +97,12 @@ static int wait_for_answer(int socket, int64_t deadline_ns)
 	}
 }
 
+/* What mpd has run out of is not what we have run out of. */
+static int status_of_mpd(int status)
+{
+	return status == -ENOMEM || status == -EMFILE ? -EREMOTEIO : status;
+}
+
 /* The answer that is in the packet: its status, or -EPROTO. */
 static int check_answer(struct mp_observer *observer, struct call *call, size_t bytes)
 {
@@ -110,7 +116,7 @@ static int check_answer(struct mp_observer *observer, struct call *call, size_t 
 		return -EPROTO;
 	call->answer = observer->packet + sizeof(head);
 	call->answer_bytes = bytes - sizeof(head);
-	return head.version == PROTO_VERSION ? head.status : -EPROTO;
+	return head.version == PROTO_VERSION ? status_of_mpd(head.status) : -EPROTO;
 }
 
 /* One request and its answer; the caller closes the descriptors that came. */
