@@ -38,6 +38,7 @@ CLEAN = {
                      'OPTION(keep, "keep", NULL, NULL, BOTH, FLAG, "stay")\n',
     'libshm/tbl/quotas.h': '/* SPDX-License-Identifier: MIT\n * Quotas. */\n'
                            'QUOTA(BYTES, bytes, "bytes", "1", "bytes")\n',
+    'tests/sys/test_quota.c': '/* SPDX-License-Identifier: MIT\n * Knows: quotas. */\nSAYS("over quota bytes: 1 of 1 are used");\n',
     'docs/man/mpd.1.scd': '\n*--keep*\n\tStay.\n*--bytes*\n\tBytes.\n',
     'docs/man/mpd.conf.5.scd': '\n*keep*, _yes_ or _no_\n\tStay.\n*bytes*, _N_\n\tBytes.\n',
     'docs/man/libshm.7.in': '.SH ENVIRONMENT\n.TP\n.B MP_MPD\nA path.\n.SH FILES\nMP_OTHER\n',
@@ -98,6 +99,8 @@ FAULTS = [
     ('manual.py', 'an option that only the program has', 'docs/man/mptop.1.scd', '*--endpoint*', ''),
     ('manual.py', 'an option that only the page has', 'docs/man/mptop.1.scd', None, '*-x*, *--gone*\n'),
     ('logs.py', 'a line not told', 'docs/operations.md', 'of it', 'of us'),
+    ('quotas.py', 'a quota that no test reaches', 'libshm/tbl/quotas.h', None,
+     'QUOTA(MORE, more, "bytes-more", "1", "more")\n'),
     ('snippets.py', 'a wrong program', 'docs/program.md', 'return 0', 'return zero'),
     ('metrics.py', 'a long function', 'libshm/seg.c', None, LONG),
     ('metrics.py', 'a maze', 'libshm/seg.c', None, MAZE),

@@ -296,11 +296,14 @@ static int connect_and_stay(struct people_child *self, void *arg)
 static int is_refused_as_user(void *arg)
 {
 	struct proto_refused why;
+	mp_segment *segment;
 	struct raw raw;
 
 	assert_int_equal(greet(&raw, &why), -EDQUOT);
 	assert_int_equal(why.quota, QUOTA_USER_CONNECTIONS);
 	raw_close(&raw);
+	assert_int_equal(make("x", SIZE, MP_NO_SPAWN, &segment), -EDQUOT);
+	SAYS("quota user-connections: 4 of 4 are used");
 	return 0;
 }
 
@@ -330,38 +333,124 @@ static void connections_are_counted_and_a_flood_is_its_senders_only(void **state
 }
 
 /* Opened, and never attached to. */
+struct opens {
+	struct raw raw;
+	struct raw_segment segments[2];
+};
+
+/* New names: an open of what another is about to format waits for him. */
+static void open_two(struct opens *opens)
+{
+	static unsigned opened;
+	char name[32];
+
+	raw_connect(&opens->raw);
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(name, sizeof name, "%d-%u", (int)getpid(), opened++);
+		assert_int_equal(raw_open(&opens->raw, name, SIZE, 0, &opens->segments[i]), 0);
+	}
+}
+
+static void close_two(struct opens *opens)
+{
+	for (unsigned i = 0; i < 2; i++)
+		raw_forget(&opens->segments[i]);
+	raw_close(&opens->raw);
+}
+
+static void expect_refused(struct opens *opens, enum proto_quota quota, unsigned used)
+{
+	struct proto_open open = { .name = "third", .size_bytes = SIZE };
+	struct proto_refused why;
+
+	assert_int_equal(raw_ask(&opens->raw, PROTO_OPEN, &open, sizeof open, &why, sizeof why,
+				 NULL),
+			 -EDQUOT);
+	assert_int_equal(why.reason, REASON_QUOTA);
+	assert_int_equal(why.quota, quota);
+	assert_int_equal(why.used, used);
+	assert_int_equal(why.allowed, used);
+}
+
 static int open_too_much(void *arg)
 {
-	struct proto_open open = { .size_bytes = SIZE };
-	struct raw_segment segments[2];
-	struct proto_refused why;
-	struct raw raw;
+	mp_segment *segment;
+	struct opens opens;
 
-	raw_connect(&raw);
-	for (unsigned i = 0; i < 2; i++) {
-		snprintf(open.name, sizeof open.name, "%u", i);
-		assert_int_equal(raw_open(&raw, open.name, SIZE, 0, &segments[i]), 0);
-	}
-	snprintf(open.name, sizeof open.name, "third");
-	assert_int_equal(raw_ask(&raw, PROTO_OPEN, &open, sizeof open, &why, sizeof why, NULL),
-			 -EDQUOT);
-	assert_int_equal(why.quota, *(enum proto_quota *)arg);
-	assert_int_equal(why.used, 2);
+	open_two(&opens);
+	expect_refused(&opens, QUOTA_CLIENT_OPENS, 2);
+	assert_int_equal(make("third", SIZE, 0, &segment), -EDQUOT);
+	SAYS("quota client-opens: 2 of 2 are used");
 	harness_join(harness_fork(make_one_more, (void *)(uintptr_t)"another's"));
-	for (unsigned i = 0; i < 2; i++)
-		raw_forget(&segments[i]);
-	raw_close(&raw);
+	close_two(&opens);
 	return 0;
 }
 
-static void opens_under_way_are_counted(void **state)
+static void opens_under_way_are_counted_for_the_process(void **state)
 {
 	static const char *const quotas[] = { "--client-opens", "2", NULL };
-	enum proto_quota client = QUOTA_CLIENT_OPENS;
 
 	people_begin(MPD_USER, quotas);
-	people_do(ALICE, open_too_much, &client);
-	people_do(BOB, open_too_much, &client);
+	people_do(ALICE, open_too_much, NULL);
+	people_do(BOB, open_too_much, NULL);
+	people_end();
+}
+
+static int open_two_and_stay(struct people_child *self, void *arg)
+{
+	struct opens opens;
+
+	open_two(&opens);
+	people_say_ready(self);
+	people_stay();
+}
+
+/* Two are another process's of this user. Who is attached has nothing under way any more. */
+static int open_what_is_left(void *arg)
+{
+	struct raw_segment attached;
+	mp_segment *segment;
+	struct opens opens;
+
+	raw_connect(&opens.raw);
+	raw_attach(&opens.raw, "attached", 0, &attached);
+	raw_close(&opens.raw);
+	open_two(&opens);
+	expect_refused(&opens, QUOTA_USER_OPENS, 4);
+	assert_int_equal(make("third", SIZE, 0, &segment), -EDQUOT);
+	SAYS("segment 'third' is over mpd's quota user-opens: 4 of 4 are used");
+	SAYS("have user-opens raised in mpd.conf");
+	close_two(&opens);
+	raw_forget(&attached);
+	return 0;
+}
+
+static int finds_room_for_four(void *arg)
+{
+	struct opens first, second;
+	mp_segment *segment;
+
+	assert_true(harness_until(has_room, NULL, SEEN_MS));
+	open_two(&first);
+	open_two(&second);
+	assert_int_equal(make("third", SIZE, 0, &segment), -EDQUOT);
+	SAYS("quota user-opens: 4 of 4 are used");
+	close_two(&second);
+	close_two(&first);
+	return 0;
+}
+
+static void opens_under_way_are_counted_for_the_user(void **state)
+{
+	static const char *const quotas[] = { "--user-opens", "4", NULL };
+	struct people_child first = { .user = ALICE, .fn = open_two_and_stay };
+
+	people_begin(MPD_USER, quotas);
+	people_start(&first);
+	people_do(ALICE, open_what_is_left, NULL);
+	people_do(BOB, make_one_more, (void *)(uintptr_t)"five");
+	harness_kill(first.pid);
+	people_do(ALICE, finds_room_for_four, NULL);
 	people_end();
 }
 
@@ -370,7 +459,8 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(process_that_has_used_up_its_share_leaves_the_next_its_own_and_dies_with_it),
 	HARNESS_TEST(slots_are_counted_for_the_process_and_for_the_owner),
 	HARNESS_TEST(connections_are_counted_and_a_flood_is_its_senders_only),
-	HARNESS_TEST(opens_under_way_are_counted),
+	HARNESS_TEST(opens_under_way_are_counted_for_the_process),
+	HARNESS_TEST(opens_under_way_are_counted_for_the_user),
 };
 
 HARNESS_MAIN(tests)
