@@ -235,9 +235,17 @@ unsigned client_sweep_dead(mp_segment *segment)
 
 static int explain_map(int error, const char *name)
 {
-	return explain(error, "segment '%s' cannot be mapped: %s", name,
-		       error == -ENOMEM ? "this process has no memory or addresses for it"
-					: "another layout, or damaged");
+	if (error == -ENOMEM)
+		return explain(error, "segment '%s' cannot be mapped: this process has no memory "
+				      "or addresses for it", name);
+	if (error == -EPROTO)
+		return explain(error, "segment '%s' was made by another version of libshm; bring "
+				      "the older of the two up to date", name);
+	/* Not even begun: mpd hands out what it was told is whole. */
+	if (error == -EAGAIN || error == -EBADMSG)
+		return explain(-EBADMSG, "somebody has written over the header of segment '%s'; "
+					 "have it removed (mpctl rm %s) and made anew", name, name);
+	return explain(error, "segment '%s' cannot be mapped", name);
 }
 
 static int map_and_attach(struct mp_segment *segment, int fd, const char *name,

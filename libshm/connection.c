@@ -67,6 +67,8 @@ static int as_ours(int error)
 	case -ENFILE:
 	case -ETOOMANYREFS:
 		return -EMFILE;
+	case -EPROTOTYPE: /* a socket of another type listens: no mpd */
+		return -EPROTO;
 	case -ENOBUFS:
 	case -ENOLCK:
 		return -ENOMEM;
@@ -97,8 +99,10 @@ static int dial(const char *path, int socket_flags)
 	return result < 0 ? result : fd;
 }
 
+enum send { MAY_WAIT, NEVER_WAIT };
+
 static int send_request(struct connection *connection, enum proto_type type, const void *request,
-			size_t bytes)
+			size_t bytes, enum send how)
 {
 	uint8_t packet[sizeof(struct proto_head) + 512];
 	struct proto_head head = { .magic = PROTO_MAGIC,
@@ -111,7 +115,9 @@ static int send_request(struct connection *connection, enum proto_type type, con
 		return -EINVAL;
 	memcpy(packet, &head, sizeof head);
 	memcpy(packet + sizeof head, request, bytes);
-	return as_ours(wire_send(connection->socket, packet, sizeof head + bytes, NULL));
+	return as_ours(how == NEVER_WAIT
+			       ? wire_send_now(connection->socket, packet, sizeof head + bytes)
+			       : wire_send(connection->socket, packet, sizeof head + bytes, NULL));
 }
 
 /* Is this the answer to the latest request, and as long as it has to be? Where it is not, *ret_head
@@ -207,11 +213,11 @@ void connection_hang_up(struct connection *connection)
 int connection_post(struct connection *connection, enum proto_type type, const void *request,
 		    size_t request_bytes)
 {
-	int result;
+	int result = -EPIPE;
 
 	forget_foreign(connection);
-	result = connection->socket < 0 ? -EPIPE
-					: send_request(connection, type, request, request_bytes);
+	if (connection->socket >= 0)
+		result = send_request(connection, type, request, request_bytes, NEVER_WAIT);
 	if (result == 0)
 		connection->unread++;
 	else
@@ -253,7 +259,7 @@ static int ask_once(struct connection *connection, enum proto_type type, const v
 	if (result == 0 && connection->unread > 0)
 		result = read_past_posts(connection);
 	if (result == 0)
-		result = send_request(connection, type, request, request_bytes);
+		result = send_request(connection, type, request, request_bytes, MAY_WAIT);
 	return result < 0 ? result : receive_answer(connection, answer, answer_bytes, ret_fds);
 }
 
@@ -291,10 +297,13 @@ static int say_hello(struct connection *connection)
 /* `ret_is_there`: somebody listens, whatever he then did. */
 static int connect_once(struct connection *connection, const char *path, bool *ret_is_there)
 {
+	static const struct proto_head nothing_said;
 	int fd = dial(path, 0);
 	int result;
 
 	*ret_is_there = fd >= 0;
+	if (fd == -EPROTO)
+		connection_meet_stranger(connection, &nothing_said, NULL);
 	if (fd < 0)
 		return fd;
 	use_socket(connection, fd);

@@ -45,7 +45,8 @@ void connection_close(struct connection *connection);
 /* Close the socket, keep the roster. */
 void connection_hang_up(struct connection *connection);
 
-/* A request whose answer nobody waits for. 0 or -errno. */
+/* A request whose answer nobody waits for, nor for room in the socket of an mpd that is stopped.
+ * Where it fails the connection ends, which tells mpd to look for itself. 0 or -errno. */
 int connection_post(struct connection *connection, enum proto_type type, const void *request,
 		    size_t request_bytes);
 

@@ -109,6 +109,10 @@ int connection_explain_other(int error, const char *path)
 		return explain(error, "mpd at '%s' cannot be reached: this process has no "
 				      "descriptor left; close some, or raise the limit (ulimit -n)",
 			       path);
+	if (error == -EACCES)
+		return explain(error, "mpd at '%s' cannot be reached: its socket, or a directory "
+				      "on the way, is closed to this user; ask for access, or set "
+				      "MP_ENDPOINT to another path", path);
 	return error < 0 ? explain(error, "mpd at '%s' cannot be reached", path) : 0;
 }
 

@@ -39,7 +39,8 @@ static void put_fds(struct msghdr *message, union control *control, const struct
 	memcpy(CMSG_DATA(head), fds->fd, fds->count * sizeof(int));
 }
 
-int wire_send(int socket, const void *packet, size_t bytes, const struct wire_fds *fds)
+static int send_with(int socket, const void *packet, size_t bytes, const struct wire_fds *fds,
+		     int flags)
 {
 	struct iovec part = { (void *)(uintptr_t)packet, bytes };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
@@ -51,11 +52,21 @@ int wire_send(int socket, const void *packet, size_t bytes, const struct wire_fd
 	if (fds && fds->count)
 		put_fds(&message, &control, fds);
 	do
-		sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+		sent = sendmsg(socket, &message, MSG_NOSIGNAL | flags);
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		return -errno;
 	return (size_t)sent == bytes ? 0 : -EMSGSIZE;
+}
+
+int wire_send(int socket, const void *packet, size_t bytes, const struct wire_fds *fds)
+{
+	return send_with(socket, packet, bytes, fds, 0);
+}
+
+int wire_send_now(int socket, const void *packet, size_t bytes)
+{
+	return send_with(socket, packet, bytes, NULL, MSG_DONTWAIT);
 }
 
 static void take_fds(struct msghdr *message, struct wire_fds *fds)

@@ -22,6 +22,9 @@ struct wire_fds {
 /* One packet. 0 or -errno; -EAGAIN on a non-blocking socket that is full. */
 int wire_send(int socket, const void *packet, size_t bytes, const struct wire_fds *fds);
 
+/* As wire_send without descriptors; -EAGAIN where that would wait for room. */
+int wire_send_now(int socket, const void *packet, size_t bytes);
+
 /* One packet; returns its bytes, 0 at the end of the connection, -errno. Descriptors are CLOEXEC;
  * -EMFILE if some were lost (MSG_CTRUNC), -EMSGSIZE if the packet was too long: what came is
  * closed. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tests that must not pass, and two that must: test_harness.py holds the runner's verdicts against
- * their names.
+ * Tests that must not pass, and three that must: test_harness.py holds the runner's verdicts
+ * against their names.
  */
 #include "harness.h"
+#include "promised.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -113,6 +115,19 @@ static void fails_by_a_hang(void **state)
 	pause();
 }
 
+static const int listed[] = { EAGAIN, EPIPE, 0 };
+
+static void passes_with_an_error_that_its_header_lists(void **state)
+{
+	assert_int_equal(promised_check("mp_x", -EPIPE, listed), -EPIPE);
+	assert_int_equal(promised_check("mp_x", 7, listed), 7);
+}
+
+static void fails_by_an_error_that_its_header_does_not_list(void **state)
+{
+	promised_check("mp_x", -EBADMSG, listed);
+}
+
 static const struct harness_test tests[] = {
 	HARNESS_TEST(passes),
 	HARNESS_TEST(fails_at_an_assert),
@@ -127,6 +142,8 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(passes_with_a_child_that_answers),
 	HARNESS_TEST(fails_with_its_child),
 	HARNESS_TEST(fails_by_a_hang),
+	HARNESS_TEST(passes_with_an_error_that_its_header_lists),
+	HARNESS_TEST(fails_by_an_error_that_its_header_does_not_list),
 };
 
 HARNESS_MAIN(tests)

@@ -333,10 +333,41 @@ static void threads_that_end_while_the_segment_is_closed_harm_nobody(void **stat
 	harness_sleep_ms(50);
 }
 
+static int sleep_long(void *arg)
+{
+	return (int)sleep(1000);
+}
+
+/* Nothing tells it any more which process that was. */
+static int signal_without_pidfd(void *arg)
+{
+	mp_process *process = arg;
+
+	close(mp_process_fd(process));
+	assert_int_equal(mp_process_terminate(process), -ECHILD);
+	assert_int_equal(mp_process_kill(process), -ECHILD);
+	return 0;
+}
+
+static void fork_that_has_closed_the_pidfd_signals_nobody(void **state)
+{
+	mp_segment *segment = open_segment();
+	mp_process *process;
+
+	assert_int_equal(mp_process_start(segment, NULL, sleep_long, NULL, &process), 0);
+	harness_join(harness_fork(signal_without_pidfd, process));
+	assert_int_equal(mp_process_is_alive(process), 1);
+	assert_int_equal(mp_process_kill(process), 0);
+	assert_int_equal(mp_process_join(process, MP_SEC(20)), 0);
+	assert_null(mp_process_close(process));
+	mp_segment_close(segment);
+}
+
 static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(what_the_function_returns_is_the_exit_code),
 	HARNESS_TEST_WITH_MPD(running_child_is_neither_joined_nor_closed),
 	HARNESS_TEST_WITH_MPD(names_tell_the_lineage),
+	HARNESS_TEST_WITH_MPD(fork_that_has_closed_the_pidfd_signals_nobody),
 	HARNESS_TEST_WITH_MPD(stdio_is_written_once),
 	HARNESS_TEST_WITH_MPD(segment_ends_with_its_last_client),
 	HARNESS_TEST_WITH_MPD(kept_segment_waits_for_its_unlink),

@@ -9,8 +9,9 @@
  * -EINVAL.
  *
  * A thread becomes part of a segment with its first call on it, a forked child with its own first
- * call; that one call may also fail with -ENOSPC (no slot left), -ENOMEM or -ESTALE (what the child
- * inherited was freed meanwhile). A wait fails with -EINVAL if $MP_WAIT_ENGINE names no engine, and
+ * call; that one call may also fail with -ENOSPC (no slot left), -ENOMEM, -ESTALE (what the child
+ * inherited was freed meanwhile) or -ETIMEDOUT (a process that stands still is opening an object,
+ * and has for 10 s). A wait fails with -EINVAL if $MP_WAIT_ENGINE names no engine, and
  * with -ENOSYS, -EPERM or what else the kernel says if it asks for one that is refused.
  */
 #ifndef LIBSHM_BASE_H

@@ -211,6 +211,7 @@ MP_MUST_USE int mp_observe_segment(mp_observer *observer, unsigned index,
  * Threads: one at a time for each observer.
  * Crash:   -
  * Errors:  -EINVAL -ENOMEM -EBADMSG -EPROTO -EAGAIN (being made) -EACCES (may not be read)
+ *          -EMFILE (no descriptor was left for it) -EIO (of a file)
  */
 MP_MUST_USE int mp_observe_snapshot(mp_observer *observer, unsigned index,
 				    const struct mp_snapshot **ret_snapshot);
@@ -225,6 +226,7 @@ MP_MUST_USE int mp_observe_snapshot(mp_observer *observer, unsigned index,
  * Threads: one at a time for each observer.
  * Crash:   the file is half written; nothing shared is touched.
  * Errors:  -EINVAL (fd is no empty regular file) -EIO (it cannot be written) -ENOMEM -EACCES
+ *          -EMFILE (no descriptor was left for the segment)
  */
 MP_MUST_USE int mp_observe_save(mp_observer *observer, unsigned index, int fd);
 

@@ -30,8 +30,8 @@ struct mp_process_opts {
  * Blocks:  until the child is attached.
  * Threads: any.
  * Crash:   a parent that dies leaves the child running, once it is attached.
- * Errors:  -ENOMEM -EAGAIN -ENOSPC -EMFILE -EINVAL -ENAMETOOLONG
- *          -ECHILD (it died before it was attached)
+ * Errors:  -ENOMEM -EAGAIN (the limit of processes) -ENOSPC -EMFILE -EINVAL -ENAMETOOLONG
+ *          -ECHILD (it died before it was attached) -ESTALE -ETIMEDOUT (both: see libshm/base.h)
  */
 MP_MUST_USE int mp_process_start(mp_segment *segment, const struct mp_process_opts *opts,
 				 int (*fn)(void *arg), void *arg, mp_process **ret_process);
@@ -42,7 +42,7 @@ MP_MUST_USE int mp_process_start(mp_segment *segment, const struct mp_process_op
  * Threads: any.
  * Crash:   -
  * Errors:  -EAGAIN -ETIMEDOUT -ECHILD (no child of this process, or reaped by somebody else)
- *          -EINVAL
+ *          -ENOMEM -EINVAL
  */
 MP_MUST_USE int mp_process_join(mp_process *process, int64_t timeout);
 
@@ -70,7 +70,7 @@ MP_MUST_USE int mp_process_is_alive(mp_process *process);
  * Blocks:  never.
  * Threads: any.
  * Crash:   its locks are reported, its messages go back.
- * Errors:  -EPERM -EINVAL
+ * Errors:  -EPERM -ECHILD (no child of this process, and its fd was closed) -ENOSYS -EINVAL
  */
 MP_MUST_USE int mp_process_terminate(mp_process *process);
 
@@ -79,7 +79,7 @@ MP_MUST_USE int mp_process_terminate(mp_process *process);
  * Blocks:  never.
  * Threads: any.
  * Crash:   its locks are reported, its messages go back.
- * Errors:  -EPERM -EINVAL
+ * Errors:  -EPERM -ECHILD (no child of this process, and its fd was closed) -ENOSYS -EINVAL
  */
 MP_MUST_USE int mp_process_kill(mp_process *process);
 

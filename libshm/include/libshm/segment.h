@@ -69,7 +69,8 @@ struct mp_segment_info {
  * Threads: any.
  * Crash:   a process that dies in it leaves nothing; a half-made segment is made anew by the next.
  * Errors:  -ECONNREFUSED -ETIMEDOUT (mpd is there and does not answer) -ENOENT -EEXIST
- *          -EINVAL -ENAMETOOLONG -EPERM -EPROTO -EDQUOT -ENOSPC -ENOMEM -EMFILE -ENOTSUP
+ *          -EINVAL -ENAMETOOLONG -EPERM -EACCES -EPROTO -EBADMSG -EDQUOT -ENOSPC -ENOMEM
+ *          -EMFILE -ENOTSUP
  */
 MP_MUST_USE int mp_segment_open(const char *name, const struct mp_segment_opts *opts,
 				mp_segment **ret_segment);
@@ -77,7 +78,8 @@ MP_MUST_USE int mp_segment_open(const char *name, const struct mp_segment_opts *
 /* Detach: locks still held are marked as by a death, leased messages go back. NULL is allowed.
  * Handles of its objects must not be used afterwards. Always NULL.
  *
- * Blocks:  never.
+ * Blocks:  for no other process, mpd among them; while another thread of this one opens, closes or
+ *          unlinks a segment.
  * Threads: any, once no other thread of the process uses the segment.
  * Crash:   dying in it is the same as dying attached.
  * Errors:  none.
@@ -90,8 +92,8 @@ mp_segment *mp_segment_close(mp_segment *segment);
  * Blocks:  for the answer of mpd, at most 5 s.
  * Threads: any.
  * Crash:   the name is removed or it is not.
- * Errors:  -ENOENT -ECONNREFUSED -ETIMEDOUT -EPERM -EPROTO -EINVAL -ENAMETOOLONG -ENOMEM
- *          -EMFILE
+ * Errors:  -ENOENT -ECONNREFUSED -ETIMEDOUT -EPERM -EACCES -EPROTO -EDQUOT (of connections)
+ *          -EINVAL -ENAMETOOLONG -ENOMEM -EMFILE
  */
 MP_MUST_USE int mp_segment_unlink(const char *name);
 
