@@ -37,8 +37,11 @@ static void keep_printable(const char *raw)
 		size_t bytes = text_character((const uint8_t *)raw, left);
 		size_t needed = bytes ? bytes : sizeof "\\x00" - 1;
 
-		if (at + needed >= sizeof sentence)
-			break;
+		if (at + needed >= sizeof sentence) {
+			sentence[at] = '\0';
+			text_mark_cut(sentence, at + 1);
+			return;
+		}
 		if (bytes)
 			memcpy(sentence + at, raw, bytes);
 		else
@@ -61,7 +64,10 @@ int explain(int error, const char *format, ...)
 	length = vsnprintf(raw, sizeof raw, format, arguments);
 	va_end(arguments);
 	if (length >= 0 && (size_t)length < sizeof raw)
-		snprintf(raw + length, sizeof raw - (size_t)length, ": %s", mp_strerror(error));
+		length += snprintf(raw + length, sizeof raw - (size_t)length, ": %s",
+				   mp_strerror(error));
+	if (length >= 0 && (size_t)length >= sizeof raw)
+		text_mark_cut(raw, sizeof raw);
 	keep_printable(raw);
 	return error;
 }

@@ -7,6 +7,7 @@
 #include "cc.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 /* Zero width, direction marks and separators: they would let one name look like another. */
 static bool is_deceptive(uint32_t code)
@@ -38,4 +39,14 @@ size_t text_character(const uint8_t *text, size_t left)
 		code = code << 6 | (text[i] & 0x3f);
 	}
 	return code >= smallest[bytes] && !is_deceptive(code) ? bytes : 0;
+}
+
+void text_mark_cut(char *text, size_t bytes)
+{
+	static const char mark[] = "...";
+	size_t at = bytes - sizeof(mark);
+
+	while (at > 0 && ((unsigned char)text[at] & 0xc0) == 0x80)
+		at--;
+	memcpy(text + at, mark, sizeof(mark));
 }

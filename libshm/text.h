@@ -13,4 +13,8 @@
  * is none, or controls something, or has no width, or changes the direction. */
 size_t text_character(const uint8_t *text, size_t left);
 
+/* What was written was longer than the `bytes` of `text` (4 at least): whoever reads it sees by
+ * "..." at its end, behind a whole character, that there was more. */
+void text_mark_cut(char *text, size_t bytes);
+
 #endif

@@ -4,6 +4,8 @@
  */
 #include "limit.h"
 
+#include "libshm/text.h"
+
 #include <stddef.h>
 #include <stdio.h>
 
@@ -62,7 +64,8 @@ void limit_leave_out(const void *kind, int level, const char *text)
 			continue;
 		over->left_out++;
 		over->level = level;
-		snprintf(over->text, sizeof(over->text), "%s", text);
+		if (snprintf(over->text, sizeof(over->text), "%s", text) >= LIMIT_TEXT_BYTES)
+			text_mark_cut(over->text, sizeof(over->text));
 		return;
 	}
 }

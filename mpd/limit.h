@@ -16,7 +16,7 @@
 #define LIMIT_LINES 10 /* of one kind in one window */
 #define LIMIT_WINDOW_NS INT64_C(5000000000)
 #define LIMIT_KINDS 128
-#define LIMIT_TEXT_BYTES 160
+#define LIMIT_TEXT_BYTES 640
 
 struct limit_over {
 	int level;

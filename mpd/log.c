@@ -8,6 +8,7 @@
 #include "limit.h"
 
 #include "libshm/clock.h"
+#include "libshm/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@
 #include <unistd.h>
 
 #define RING_LINES 128 /* a power of two: the counter may wrap */
-#define LINE_BYTES 400
+#define LINE_BYTES 1024 /* the longest sentence with the longest names and paths is half */
 
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
 static const char journal_levels[] = { '3', '4', '6', '7' };
@@ -142,8 +143,10 @@ static void say(enum log_level level, const char *text)
 {
 	char *line = ring[written++ % RING_LINES];
 	int used = prefix(level, line);
+	size_t left = LINE_BYTES - (size_t)used;
 
-	snprintf(line + used, LINE_BYTES - (size_t)used, "%s", text);
+	if ((size_t)snprintf(line + used, left, "%s", text) >= left)
+		text_mark_cut(line, LINE_BYTES);
 	make_printable(line);
 	if (level <= shown)
 		emit(line);
@@ -195,7 +198,8 @@ void log_line(enum log_level level, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	if (vsnprintf(text, sizeof(text), format, arguments) >= (int)sizeof(text))
+		text_mark_cut(text, sizeof(text));
 	va_end(arguments);
 	log_settle();
 	if (is_limited(level) && !limit_allows(format, clock_now_ns()))
