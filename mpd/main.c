@@ -11,6 +11,7 @@
 #include "config.h"
 #include "endpoint.h"
 #include "log.h"
+#include "reload.h"
 #include "serve.h"
 #include "settings.h"
 #include "store.h"
@@ -59,6 +60,18 @@ static void detach(bool is_foreground)
 		log_debug("no /: %s", strerror(errno));
 }
 
+/* Until somebody reads them from a descriptor (serve.c, supervise.c): asked for a little early, mpd
+ * does it a little later. */
+static void hold_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static void harden(void)
 {
 	umask(077);
@@ -68,23 +81,29 @@ static void harden(void)
 }
 
 /* The mpd that the supervisor runs: told what we were told, from wherever, so that a file that has
- * changed or become wrong meanwhile does not come between a kill and the restart. */
+ * changed or become wrong meanwhile does not come between a kill and the restart. What mpd takes
+ * from the file at a SIGHUP, its successors find in the store (reload.h). */
 static int supervise(const struct settings *settings, const char *endpoint, int ready_fd)
 {
-	const char *arguments[SETTINGS_COUNT + 6] = { "mpd", "--foreground", "--config=none" };
+	const char *arguments[SETTINGS_COUNT + 9] = { "mpd", "--foreground", "--config=none",
+						      "--reload", reload_path() };
+	const char **at = arguments + 5;
 	struct supervise_plan plan = { .endpoint = endpoint,
 				       .ready_fd = ready_fd,
 				       .is_background = !settings->foreground.number };
 	char room[ARGUMENTS_BYTES];
-	int count = settings_pass_on(settings, arguments + 3, SETTINGS_COUNT, room, sizeof(room));
+	int count = settings_pass_on(settings, at, SETTINGS_COUNT, room, sizeof(room));
 
 	if (count < 0) {
 		log_error("the configuration is too long to be passed on");
 		return EXIT_MISUSE;
 	}
+	at += count;
+	if (settings->endpoint.is_given && !settings->endpoint.is_of_file)
+		*at++ = "--of-file=no";
 	/* Last, so that it counts: it was chosen where the environment may say more. */
-	arguments[3 + count] = "--endpoint";
-	arguments[4 + count] = endpoint;
+	*at++ = "--endpoint";
+	*at++ = endpoint;
 	plan.arguments = (char *const *)(uintptr_t)arguments;
 	return supervise_run(&plan);
 }
@@ -138,22 +157,50 @@ static void take_quotas(const struct settings *settings, struct serve_plan *plan
 #undef QUOTA
 }
 
-static int start(const struct settings *settings, const char *endpoint)
+/* What may change while mpd runs. */
+static void take_live(const struct settings *settings, struct serve_plan *plan)
+{
+	log_set_level((enum log_level)settings->log.number);
+	plan->is_kept = settings->keep.number;
+	plan->grace_ns = settings->grace.number * 1000000;
+	take_quotas(settings, plan);
+}
+
+static bool reload_plan(struct serve_plan *plan)
+{
+	const struct settings *settings = reload();
+
+	if (settings)
+		take_live(settings, plan);
+	return settings != NULL;
+}
+
+/* Only who serves takes them: a supervisor hands them on. */
+static bool is_server(const struct settings *settings)
+{
+	return settings->foreground.number && !settings->supervise.number;
+}
+
+static int start(struct settings *settings, const char *endpoint)
 {
 	struct serve_plan plan = { .endpoint = endpoint,
-				   .is_kept = settings->keep.number,
 				   .is_system = is_system(settings, endpoint),
-				   .grace_ns = settings->grace.number * 1000000 };
+				   .socket_mode = (unsigned)settings->socket_mode.number,
+				   .socket_gid = settings->socket_group.number,
+				   .reload = reload_plan };
 
-	take_quotas(settings, &plan);
 	harden();
 	/* A service manager that has started a program that has started us means that program. */
 	if (!settings->foreground.number)
 		store_disown();
 	store_open();
+	if (is_server(settings))
+		reload_take_over(settings);
+	take_live(settings, &plan);
+	reload_begin(settings, plan.is_system);
 	if (open_log(settings) < 0)
 		return EXIT_MISUSE;
-	if (settings->foreground.number && !settings->supervise.number) {
+	if (is_server(settings)) {
 		detach(true);
 		return serve(&plan);
 	}
@@ -216,20 +263,32 @@ static void keep_container(struct settings *settings)
 	char reason[SETTINGS_REASON_BYTES];
 	unsigned keep = settings_find("keep", 4);
 
-	if (getpid() == 1 && settings_take(settings, keep, "yes", reason) < 0)
+	if (getpid() != 1 || settings->keep.is_given)
+		return;
+	if (settings_take(settings, keep, "yes", reason) < 0)
 		abort();
+	settings->keep.is_of_file = false;
 }
 
 /* Be who is to serve everybody, in a directory that says so. */
-static int prepare_system(const struct settings *settings, const char *endpoint)
+static int prepare_system(struct settings *settings, const char *endpoint)
 {
-	const char *user = settings->user.text;
+	const char *user = settings->user.text, *group = settings->socket_group.text;
+	int64_t gid = SYSTEM_NO_GROUP;
 
+	if (!is_system(settings, endpoint) && user)
+		return complain("--user is for --system");
+	if (!is_system(settings, endpoint) && (group || settings->socket_mode.is_given))
+		return complain("--socket-mode and --socket-group are for --system: a private mpd "
+				"serves one user");
 	if (!is_system(settings, endpoint))
-		return user ? complain("--user is for --system") : 0;
+		return 0;
+	if (group && system_find_group(group, &gid) < 0)
+		return -EINVAL;
+	settings->socket_group.number = gid;
 	if (system_make_folder(endpoint, user) < 0)
 		return -EPERM;
-	return user ? system_become(user) : 0;
+	return user ? system_become(user, gid) : 0;
 }
 
 static int run(struct settings *settings)
@@ -252,8 +311,9 @@ static int run(struct settings *settings)
 
 int main(int count, char **arguments)
 {
-	struct settings settings;
+	static struct settings settings; /* reload.c has it as long as mpd lives */
 
+	hold_signals();
 	settings_begin(&settings);
 	if (settings_take_line(&settings, count, arguments) < 0) {
 		fprintf(stderr, "Try: mpd --help\n");

@@ -144,6 +144,22 @@ static void reconsider(void)
 		loop_timer_set(&leave_timer, clock_now_ns() + plan.grace_ns);
 }
 
+static void obey_settings(void)
+{
+	is_private = !plan.is_kept && !plan.is_system;
+	quota_configure(plan.quotas);
+}
+
+static void reload_settings(void)
+{
+	if (!plan.reload(&plan))
+		return;
+	obey_settings();
+	if (!is_private)
+		loop_timer_set(&leave_timer, DEADLINE_NEVER);
+	reconsider();
+}
+
 static void take_signal(void *arg, unsigned events)
 {
 	struct signalfd_siginfo info;
@@ -157,6 +173,7 @@ static void take_signal(void *arg, unsigned events)
 	}
 	if (info.ssi_signo == SIGHUP) {
 		log_reopen();
+		reload_settings();
 		return;
 	}
 	log_info("told to end (signal %u)", info.ssi_signo);
@@ -201,7 +218,7 @@ static int take_lock(void)
 
 static int take_socket(void)
 {
-	int fd = store_take("listen");
+	int fd = store_take("listen"), error = 0;
 
 	if (fd >= 0) {
 		/* The mpd before us may have died while it was leaving. */
@@ -210,8 +227,11 @@ static int take_socket(void)
 		return fd;
 	}
 	fd = endpoint_listen(plan.endpoint, &is_after_crash);
-	if (fd >= 0 && plan.is_system && system_open_socket(plan.endpoint) < 0)
-		log_warning("other users cannot connect to %s: %s", plan.endpoint, strerror(errno));
+	if (fd >= 0 && plan.is_system)
+		error = system_open_socket(plan.endpoint, plan.socket_mode, plan.socket_gid);
+	if (error < 0)
+		log_warning("other users cannot connect to %s: %s", plan.endpoint,
+			    strerror(-error));
 	if (fd >= 0)
 		store_put("listen", fd, -1);
 	return fd;
@@ -267,7 +287,7 @@ static int open_parts(int listen_fd)
 		error = open_signals();
 	if (error < 0)
 		return error;
-	quota_configure(plan.quotas);
+	obey_settings();
 	segment_configure(plan.endpoint, &keepers);
 	leave_timer.deadline_ns = DEADLINE_NEVER;
 	leave_timer.fn = leave;
@@ -358,7 +378,6 @@ int serve(const struct serve_plan *given)
 	listen_fd = take_activated();
 	if (listen_fd == -EINVAL)
 		return 1;
-	is_private = !plan.is_kept && !plan.is_system;
 	lock_fd = take_lock();
 	if (lock_fd == -EAGAIN)
 		return end_as_second();

@@ -18,13 +18,14 @@
 #define NAME_MAX_BYTES 48 /* of what may be a name: what is longer is compared no further */
 #define COLUMN 17
 
-enum place { LINE, BOTH };
-enum kind { KIND_FLAG, KIND_TEXT, KIND_PATH, KIND_LEVEL, KIND_NUMBER };
+enum place { LINE, BOTH, LIVE };
+enum kind { KIND_FLAG, KIND_TEXT, KIND_PATH, KIND_LEVEL, KIND_MODE, KIND_NUMBER };
 
 #define FLAG { KIND_FLAG, 0, 1 }
 #define TEXT { KIND_TEXT, 0, 0 }
 #define PATH { KIND_PATH, 0, 0 }
 #define LEVEL { KIND_LEVEL, 0, 0 }
+#define MODE { KIND_MODE, 0600, 0777 }
 #define NUMBER(least, most) { KIND_NUMBER, least, most }
 
 struct row {
@@ -97,6 +98,22 @@ static int check_number(const struct row *row, const char *text, int64_t *ret_nu
 	return -EINVAL;
 }
 
+/* Whoever is not its owner's is nobody's: mpd itself, and root, look there too. */
+static int check_mode(const struct row *row, const char *text, int64_t *ret_number,
+		      char *ret_reason)
+{
+	char *end;
+	long mode = strtol(text, &end, 8);
+
+	*ret_number = mode;
+	if (text[0] >= '0' && text[0] <= '7' && !*end && mode <= row->kind.most &&
+	    (mode & row->kind.least) == row->kind.least)
+		return 0;
+	snprintf(ret_reason, SETTINGS_REASON_BYTES,
+		 "'%.100s' is no mode such as 0660: octal, at most 0777, rw for the owner", text);
+	return -EINVAL;
+}
+
 static int check_text(const char *text, char *ret_reason)
 {
 	if (text[0])
@@ -123,6 +140,8 @@ static int check(const struct row *row, const char *text, int64_t *ret_number, c
 		return check_path(text, ret_reason);
 	case KIND_LEVEL:
 		return check_level(text, ret_number, ret_reason);
+	case KIND_MODE:
+		return check_mode(row, text, ret_number, ret_reason);
 	case KIND_NUMBER:
 		return check_number(row, text, ret_number, ret_reason);
 	default:
@@ -166,7 +185,34 @@ const char *settings_name(unsigned index)
 
 bool settings_is_key(unsigned index)
 {
-	return rows[index].place == BOTH;
+	return rows[index].place != LINE;
+}
+
+bool settings_is_live(unsigned index)
+{
+	return rows[index].place == LIVE;
+}
+
+const struct setting *settings_at(const struct settings *settings, unsigned index)
+{
+	return (const struct setting *)settings + index;
+}
+
+void settings_copy(struct settings *to, const struct settings *from, unsigned index)
+{
+	*at(to, index) = *settings_at(from, index);
+}
+
+/* "yes" and "on" are the same. A quota's default holds where nobody set it, and only there. */
+bool settings_differ(const struct settings *a, const struct settings *b, unsigned index)
+{
+	const struct setting *one = settings_at(a, index), *other = settings_at(b, index);
+
+	if (one->is_given != other->is_given || !one->text || !other->text)
+		return one->is_given != other->is_given;
+	if (rows[index].kind.kind == KIND_TEXT || rows[index].kind.kind == KIND_PATH)
+		return strcmp(one->text, other->text) != 0;
+	return one->number != other->number;
 }
 
 static unsigned least(unsigned a, unsigned b, unsigned c)
@@ -229,7 +275,8 @@ int settings_take(struct settings *settings, unsigned index, const char *text,
 
 	if (error < 0 || setting->is_given)
 		return error;
-	*setting = (struct setting){ .text = text, .number = number, .is_given = true };
+	*setting = (struct setting){ .text = text, .number = number, .is_given = true,
+				     .is_of_file = true };
 	return 0;
 }
 
@@ -239,8 +286,10 @@ static int take_from_line(struct settings *settings, unsigned index, const char 
 	char reason[SETTINGS_REASON_BYTES];
 
 	at(settings, index)->is_given = false;
-	if (settings_take(settings, index, text ? text : "yes", reason) == 0)
+	if (settings_take(settings, index, text ? text : "yes", reason) == 0) {
+		at(settings, index)->is_of_file = settings->of_file.number;
 		return 0;
+	}
 	fprintf(stderr, "mpd: --%s: %s\n", rows[index].name, reason);
 	return -EINVAL;
 }
@@ -258,26 +307,51 @@ int settings_take_line(struct settings *settings, int count, char **arguments)
 	return -EINVAL;
 }
 
+struct line {
+	const char **arguments;
+	unsigned count, most;
+	char *room;
+	size_t left;
+};
+
+static int append(struct line *line, unsigned index, const char *text)
+{
+	size_t bytes = (size_t)snprintf(line->room, line->left, "--%s=%s", rows[index].name,
+					text) + 1;
+
+	if (bytes > line->left || line->count == line->most)
+		return -E2BIG;
+	line->arguments[line->count++] = line->room;
+	line->room += bytes;
+	line->left -= bytes;
+	return 0;
+}
+
+static int append_all(struct line *line, const struct settings *settings, bool of_file)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < SETTINGS_COUNT && error == 0; i++) {
+		const struct setting *setting = settings_at(settings, i);
+
+		if (setting->is_given && settings_is_key(i) && setting->is_of_file == of_file)
+			error = append(line, i, setting->text);
+	}
+	return error;
+}
+
 int settings_pass_on(const struct settings *settings, const char **ret_arguments, unsigned most,
 		     char *room, size_t room_bytes)
 {
-	const struct setting *setting = (const struct setting *)settings;
-	unsigned count = 0;
-	size_t used = 0;
+	struct line line = { .arguments = ret_arguments, .most = most, .room = room,
+			     .left = room_bytes };
+	int error = append_all(&line, settings, false);
 
-	for (unsigned i = 0; i < SETTINGS_COUNT; i++) {
-		size_t left = room_bytes - used, bytes;
-
-		if (!setting[i].is_given || !settings_is_key(i))
-			continue;
-		bytes = (size_t)snprintf(room + used, left, "--%s=%s", rows[i].name,
-					 setting[i].text) + 1;
-		if (bytes > left || count == most)
-			return -E2BIG;
-		ret_arguments[count++] = room + used;
-		used += bytes;
-	}
-	return (int)count;
+	if (error == 0)
+		error = append(&line, settings_find("of-file", strlen("of-file")), "yes");
+	if (error == 0)
+		error = append_all(&line, settings, true);
+	return error < 0 ? error : (int)line.count;
 }
 
 void settings_print_help(FILE *to)

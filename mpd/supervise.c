@@ -162,11 +162,14 @@ static void replace_watchdog_pid(void)
 
 static int prepare_child(void)
 {
-	sigset_t none;
+	sigset_t held;
 	int null;
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* What we pass on may come before mpd has set itself up: it waits until then. */
+	sigemptyset(&held);
+	sigaddset(&held, SIGUSR1);
+	sigaddset(&held, SIGHUP);
+	sigprocmask(SIG_SETMASK, &held, NULL);
 	replace_watchdog_pid();
 	null = plan->is_background ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
 	if (null >= 0)

@@ -67,6 +67,24 @@ static int find_identity(const char *user, struct identity *ret_identity)
 	return 0;
 }
 
+int system_find_group(const char *group, int64_t *ret_gid)
+{
+	struct group *known = getgrnam(group);
+	char *end = NULL;
+	unsigned long number;
+
+	if (known) {
+		*ret_gid = known->gr_gid;
+		return 0;
+	}
+	errno = 0;
+	number = strtoul(group, &end, 10);
+	if (errno || group[0] < '0' || group[0] > '9' || *end || number >= UINT32_MAX)
+		return fail(-EINVAL, "there is no group '%s'", group);
+	*ret_gid = (int64_t)number;
+	return 0;
+}
+
 /* Only what is ours alone is given away: the socket may have been asked for in /run itself. */
 static int own_folder(int fd, const char *folder, bool is_ours, const struct identity *identity)
 {
@@ -128,17 +146,28 @@ static void raise_files(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static bool is_root_gone(const struct identity *identity)
+static bool has_groups(const gid_t *groups, int count)
+{
+	gid_t there[1];
+
+	return getgroups(0, NULL) == count &&
+	       (count == 0 || (getgroups(1, there) == 1 && there[0] == groups[0]));
+}
+
+static bool is_root_gone(const struct identity *identity, const gid_t *groups, int count)
 {
 	uid_t real, effective, saved;
 
 	return getresuid(&real, &effective, &saved) == 0 && real == identity->uid &&
 	       effective == identity->uid && saved == identity->uid &&
-	       (identity->uid == 0 || (setuid(0) < 0 && getgroups(0, NULL) == 0));
+	       (identity->uid == 0 || (setuid(0) < 0 && has_groups(groups, count)));
 }
 
-int system_become(const char *user)
+/* The one group beside the user's first: of a group that one is not in nothing can be made. */
+int system_become(const char *user, int64_t socket_gid)
 {
+	const gid_t groups[] = { (gid_t)socket_gid };
+	int count = socket_gid != SYSTEM_NO_GROUP;
 	struct identity identity;
 	int error = find_identity(user, &identity);
 
@@ -149,16 +178,19 @@ int system_become(const char *user)
 	if (geteuid() != 0)
 		return fail(-EPERM, "only root can become user '%s'", user);
 	raise_files();
-	if (setgroups(0, NULL) < 0 || setresgid(identity.gid, identity.gid, identity.gid) < 0 ||
+	if (setgroups((size_t)count, groups) < 0 ||
+	    setresgid(identity.gid, identity.gid, identity.gid) < 0 ||
 	    setresuid(identity.uid, identity.uid, identity.uid) < 0)
 		return fail(-errno, "cannot become user '%s'", user);
-	if (!is_root_gone(&identity))
+	if (!is_root_gone(&identity, groups, count))
 		return fail(-EPERM, "root's rights cannot be given up");
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	return 0;
 }
 
-int system_open_socket(const char *endpoint)
+int system_open_socket(const char *endpoint, unsigned mode, int64_t gid)
 {
-	return chmod(endpoint, 0666);
+	if (gid != SYSTEM_NO_GROUP && chown(endpoint, (uid_t)-1, (gid_t)gid) < 0)
+		return -errno;
+	return chmod(endpoint, mode) < 0 ? -errno : 0;
 }

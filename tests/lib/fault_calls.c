@@ -131,6 +131,7 @@ WRAP(CHMOD, int, chmod, (const char *path, mode_t mode), (path, mode), FAILS(-1)
 WRAP(CHMOD, int, fchmod, (int fd, mode_t mode), (fd, mode), FAILS(-1))
 WRAP(CHMOD, int, fchmodat, (int folder, const char *path, mode_t mode, int flags),
      (folder, path, mode, flags), FAILS(-1))
+WRAP(CHOWN, int, chown, (const char *path, uid_t uid, gid_t gid), (path, uid, gid), FAILS(-1))
 WRAP(CHOWN, int, fchown, (int fd, uid_t uid, gid_t gid), (fd, uid, gid), FAILS(-1))
 WRAP(CHDIR, int, chdir, (const char *path), (path), FAILS(-1))
 WRAP(GETXATTR, ssize_t, fgetxattr, (int fd, const char *name, void *to, size_t length),
@@ -155,6 +156,7 @@ WRAP(GETLINE, ssize_t, getdelim, (char **line, size_t *room, int end, FILE *file
      (line, room, end, file), FAILS(-1))
 WRAP(MEMSTREAM, FILE *, open_memstream, (char **text, size_t *length), (text, length), FAILS(NULL))
 WRAP(FFLUSH, int, fflush, (FILE *file), (file), FAILS(EOF))
+WRAP(PASSWD, struct group *, getgrnam, (const char *name), (name), FAILS(NULL))
 WRAP(PASSWD, struct passwd *, getpwnam, (const char *name), (name), FAILS(NULL))
 WRAP(PASSWD, struct passwd *, getpwuid, (uid_t uid), (uid), FAILS(NULL))
 WRAP(PASSWD, int, getpwnam_r,

@@ -83,6 +83,8 @@ static void bad_value_is_told_with_what_would_be_good(void **state)
 	refuse("grace =", "f:1: grace: '' is not a number from 0 to 86400000");
 	refuse("keep = perhaps", "f:1: keep: 'perhaps' is neither yes nor no");
 	refuse("log = loud", "f:1: log: 'loud' is no level: it is error, warning, info or debug");
+	refuse("socket-mode = 66", "f:1: socket-mode: '66' is no mode such as 0660: octal, at most "
+				   "0777, rw for the owner");
 	refuse("endpoint =", "f:1: endpoint: it is empty; leave it away instead");
 	refuse("grace = 5 # ms", "f:1: grace: '5 # ms' is not a number from 0 to 86400000; a "
 				 "comment has a line of its own");
@@ -127,6 +129,24 @@ static void command_line_beats_the_file_which_must_be_right_all_the_same(void **
 	assert_int_equal(config_parse(&config, "f", 9, &settings), -EINVAL);
 }
 
+/* What a supervisor passes on is taken for what it was: of the line, or of the file. */
+static void where_it_was_given_is_passed_on_too(void **state)
+{
+	char *line[] = { (char *)"mpd", (char *)"--grace=7", (char *)"--of-file=yes",
+			 (char *)"--keep=on", NULL };
+	const char *arguments[SETTINGS_COUNT];
+	char room[64];
+
+	settings_begin(&settings);
+	assert_int_equal(settings_take_line(&settings, 4, line), 0);
+	assert_true(settings.keep.is_of_file);
+	assert_false(settings.grace.is_of_file);
+	assert_int_equal(settings_pass_on(&settings, arguments, SETTINGS_COUNT, room, sizeof room),
+			 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_string_equal(arguments[i], line[i + 1]);
+}
+
 static void what_was_given_is_passed_on_and_nothing_else(void **state)
 {
 	const char *arguments[SETTINGS_COUNT];
@@ -134,11 +154,12 @@ static void what_was_given_is_passed_on_and_nothing_else(void **state)
 
 	accept("keep = on\nlog = debug\n");
 	assert_int_equal(settings_pass_on(&settings, arguments, SETTINGS_COUNT, room, sizeof room),
-			 2);
-	assert_string_equal(arguments[0], "--keep=on");
-	assert_string_equal(arguments[1], "--log=debug");
-	assert_int_equal(settings_pass_on(&settings, arguments, SETTINGS_COUNT, room, 21), -E2BIG);
-	assert_int_equal(settings_pass_on(&settings, arguments, 1, room, sizeof room), -E2BIG);
+			 3);
+	assert_string_equal(arguments[0], "--of-file=yes");
+	assert_string_equal(arguments[1], "--keep=on");
+	assert_string_equal(arguments[2], "--log=debug");
+	assert_int_equal(settings_pass_on(&settings, arguments, SETTINGS_COUNT, room, 35), -E2BIG);
+	assert_int_equal(settings_pass_on(&settings, arguments, 2, room, sizeof room), -E2BIG);
 }
 
 static void file_that_others_can_change_is_not_believed(void **state)
@@ -266,6 +287,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(line_that_is_none_is_told),
 	HARNESS_TEST(over_long_line_and_binary_file_are_told),
 	HARNESS_TEST(command_line_beats_the_file_which_must_be_right_all_the_same),
+	HARNESS_TEST(where_it_was_given_is_passed_on_too),
 	HARNESS_TEST(what_was_given_is_passed_on_and_nothing_else),
 	HARNESS_TEST(file_that_others_can_change_is_not_believed),
 	HARNESS_TEST(file_is_read_or_it_is_said_why_not),
