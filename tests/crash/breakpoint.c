@@ -11,6 +11,8 @@
  */
 #include "breakpoint.h"
 
+#include "raw.h"
+
 #include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -37,29 +39,16 @@ static uint32_t seen;
 static bool is_stepping, is_walking;
 static pid_t own_pid;
 
-static long raw_call(long number, long a, long b)
-{
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b)
-			 : "rcx", "r11", "memory");
-	return result;
-}
-
 static void reached(void)
 {
 	struct timespec nap = { .tv_nsec = 20000 };
 
 	if (!armed.is_stopped)
-		raw_call(SYS_kill, own_pid, SIGKILL);
+		raw_call(SYS_kill, own_pid, SIGKILL, 0, 0);
 	atomic_store(armed.is_stopped, 1);
 	while (!atomic_load(armed.may_go_on))
-		raw_call(SYS_nanosleep, (long)&nap, 0);
+		raw_call(SYS_nanosleep, (long)&nap, 0, 0, 0);
 }
-
-#define INLINED static inline __attribute__((always_inline))
 
 INLINED void put_patch(struct patch *patch, uint64_t address)
 {

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define EXTENTS_MAX 256
@@ -54,7 +55,10 @@ struct image *image_make(int fd, const uint8_t *base, uint64_t size)
 {
 	struct image *image = calloc(1, sizeof *image);
 
-	require(image && (image->bytes = calloc(1, size)));
+	require(image);
+	image->bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	require(image->bytes != MAP_FAILED);
+	require(madvise(image->bytes, size, MADV_DONTFORK) == 0); /* a clone has no use for it */
 	image->fd = fd;
 	image->base = base;
 	image->size = size;
@@ -66,7 +70,7 @@ struct image *image_make(int fd, const uint8_t *base, uint64_t size)
 struct image *image_free(struct image *image)
 {
 	if (image) {
-		free(image->bytes);
+		munmap(image->bytes, image->size);
 		free(image);
 	}
 	return NULL;
@@ -94,36 +98,37 @@ bool image_update(struct image *image)
 	return is_changed;
 }
 
-static bool has_same_extents(const struct image *image, int fd)
+/* What of the file's data is in a hole of the image becomes a hole again. */
+static void punch(int fd, uint64_t from, uint64_t until, const struct extent *extent)
 {
-	struct extent extents[EXTENTS_MAX];
-	unsigned count = find_extents(fd, extents);
-
-	return count == image->count &&
-	       memcmp(extents, image->extents, count * sizeof *extents) == 0;
+	if (extent->from > from)
+		from = extent->from;
+	if (extent->from + extent->bytes < until)
+		until = extent->from + extent->bytes;
+	if (from < until)
+		require(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
+				  (off_t)(until - from)) == 0);
 }
 
-/* What is no part of the image becomes a hole again. */
-static void punch(const struct image *image, int fd)
+static void punch_holes(const struct image *image, int fd, const struct extent *extent)
 {
 	uint64_t at = 0;
 
-	for (unsigned i = 0; i <= image->count; i++) {
-		uint64_t until = i < image->count ? image->extents[i].from : image->size;
-
-		if (until > at)
-			require(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-					  (off_t)at, (off_t)(until - at)) == 0);
-		if (i < image->count)
-			at = image->extents[i].from + image->extents[i].bytes;
+	for (unsigned i = 0; i < image->count; i++) {
+		punch(fd, at, image->extents[i].from, extent);
+		at = image->extents[i].from + image->extents[i].bytes;
 	}
+	punch(fd, at, image->size, extent);
 }
 
 void image_write(const struct image *image, int fd, uint8_t *base)
 {
+	struct extent extents[EXTENTS_MAX];
+	unsigned count = find_extents(fd, extents);
+
 	copy_all(image, base, image->bytes);
-	if (!has_same_extents(image, fd))
-		punch(image, fd);
+	for (unsigned i = 0; i < count; i++)
+		punch_holes(image, fd, &extents[i]);
 }
 
 void image_restore(const struct image *image)

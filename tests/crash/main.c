@@ -7,6 +7,7 @@
  */
 #include "libshm/memory_room.h"
 #include "clock.h"
+#include "code.h"
 #include "crash.h"
 #include "mode.h"
 #include "require.h"
@@ -315,6 +316,7 @@ int main(int argc, char **argv)
 	totals = mmap(NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	require(totals != MAP_FAILED);
+	code_begin();
 	memory_room_set_source(NULL); /* what the kernel answers is not the operations' own */
 	run_all();
 	printf("left out: %lu kills came too late, %lu pairs were held up before they met\n",

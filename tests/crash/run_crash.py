@@ -95,7 +95,7 @@ def run_matrix(program, plan):
 
 def is_caught(directory, mutant):
     figures, complaints = run_mutant(f'{directory}/crash_{mutant.name}', '--stop-at-first',
-                                     '--workers', '1', '--kills', '60', '--points', '6',
+                                     '--workers', '1', '--kills', '600', '--points', '6',
                                      '--filter', mutant.filter, '--modes', mutant.modes)
     first = complaints.splitlines()[0] if complaints else 'it survives'
     # A scene that could not be played proves nothing.

@@ -34,6 +34,7 @@
 #define SEGMENT_THREADS 48
 #define ASLEEP_MS 20000
 #define JUDGE_MS 20000
+#define PATIENCE_NS INT64_C(3600000000000)
 
 static const struct seg_hooks hooks = {
 	.client_died = recover_client,
@@ -62,6 +63,7 @@ static void map_party(struct party *party, int fd, struct ledger *ledger)
 	party->seg->roster_fd = -1;
 	party->seg->fork_epoch = self_fork_epoch();
 	party->seg->usable_cpus = 1; /* no spinning: sleeps come at once */
+	party->seg->guard_patience_ns = PATIENCE_NS; /* who waits for a guard is seen to wait */
 	party->handle = (struct mp_segment){ .seg = party->seg, .users = 1 };
 	party->ledger = ledger;
 }
@@ -139,11 +141,13 @@ int scene_wait(struct scene *scene, enum role role, unsigned milliseconds)
 {
 	int status;
 
-	if (!scene_has_ended(scene, role, milliseconds)) {
-		scene_end_clone(scene, role);
-		return -1;
+	if (waitpid(scene->pids[role], &status, WNOHANG) != scene->pids[role]) {
+		if (!scene_has_ended(scene, role, milliseconds)) {
+			scene_end_clone(scene, role);
+			return -1;
+		}
+		require(waitpid(scene->pids[role], &status, 0) == scene->pids[role]);
 	}
-	require(waitpid(scene->pids[role], &status, 0) == scene->pids[role]);
 	scene->pids[role] = 0;
 	return status;
 }

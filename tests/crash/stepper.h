@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A process that steps itself through its code and writes down each instruction. Knows: the trap
- * flag, write protection. Does not know: what it executes, what is done with the list.
+ * A process that steps itself through its code and writes down each instruction. Knows: traps,
+ * write protection. Does not know: what it executes, what is done with the list.
  */
 #ifndef TESTS_CRASH_STEPPER_H
 #define TESTS_CRASH_STEPPER_H
@@ -18,11 +18,14 @@ struct step {
 	bool is_change;
 };
 
+/* What the process waits for or does. Its last value is OVER. */
+enum stepper_state { STEPPING, AT_CHANGE, OVER };
+
 /* Shared by the process and by who watches it. */
 struct stepper {
 	bool stops_at_changes;      /* and at the first: until the watcher lets it go on */
-	atomic_bool is_at_change;
-	atomic_bool is_over, is_endless;
+	_Atomic enum stepper_state state; /* the kernel wakes who waits for another one */
+	atomic_bool is_endless;
 	const atomic_int *is_done;  /* where the stepped code says that it has ended */
 	uint64_t first;             /* the instruction that is step 0 */
 	atomic_uint count;

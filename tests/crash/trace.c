@@ -15,14 +15,15 @@
 #include "slot.h"
 #include "stepper.h"
 
+#include <linux/futex.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #define SEEN_BITS 16
 #define SEEN_MAX (1u << SEEN_BITS)
 #define BLOCKED_NS INT64_C(3000000)
-#define LOOK_NS 20000
 
 struct seen {
 	uint64_t address;
@@ -117,45 +118,55 @@ static void read_steps(struct stepping *stepping, unsigned until)
 
 static void look(struct stepping *stepping)
 {
-	read_steps(stepping, atomic_load(&stepping->stepper->count) - 1);
+	struct stepper *shared = stepping->stepper;
+
+	read_steps(stepping, atomic_load(&shared->count) - 1);
 	stepping->each(stepping->scene, stepping->trace->count,
 		       image_update(stepping->scene->current));
-	atomic_store(&stepping->stepper->is_at_change, false);
+	atomic_store(&shared->state, STEPPING);
+	syscall(SYS_futex, &shared->state, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 /* False: it sleeps in the kernel and stays there. */
-static bool is_getting_on(struct stepping *stepping, unsigned *count, int64_t *until)
+static bool is_getting_on(struct stepping *stepping, unsigned *count)
 {
-	unsigned now = atomic_load(&stepping->stepper->count);
+	const struct stepper *shared = stepping->stepper;
+	unsigned now = atomic_load(&shared->count);
+	bool is_same = now == *count;
 
-	if (now == *count && clock_now_ns() < *until)
-		return true;
-	if (now == *count && scene_is_asleep(stepping->scene, stepping->role)) {
-		read_steps(stepping, now); /* these before it slept */
-		if (!goes_on(stepping))
-			return false;
-	}
+	require(!scene_has_ended(stepping->scene, stepping->role, 0));
 	*count = now;
-	*until = clock_now_ns() + BLOCKED_NS;
-	return true;
+	/* Asleep there, not because it has come to a change in between. */
+	if (!is_same || !scene_is_asleep(stepping->scene, stepping->role) ||
+	    atomic_load(&shared->count) != now)
+		return true;
+	read_steps(stepping, now); /* these before it slept */
+	return goes_on(stepping);
+}
+
+static void wait_for_the_stepper(struct stepper *shared)
+{
+	struct timespec blocked = { .tv_nsec = BLOCKED_NS };
+
+	syscall(SYS_futex, &shared->state, FUTEX_WAIT, STEPPING, &blocked, NULL, 0);
 }
 
 static void watch_to_the_end(struct stepping *stepping)
 {
 	struct stepper *shared = stepping->stepper;
-	struct timespec nap = { .tv_nsec = LOOK_NS };
+	enum stepper_state state;
 	unsigned count = 0;
-	int64_t until = 0;
 
-	while (!atomic_load(&shared->is_over)) {
-		if (atomic_load(&shared->is_at_change)) {
+	while ((state = atomic_load(&shared->state)) != OVER) {
+		if (state == AT_CHANGE) {
 			look(stepping);
-		} else if (!is_getting_on(stepping, &count, &until)) {
+			continue;
+		}
+		wait_for_the_stepper(shared);
+		if (atomic_load(&shared->state) == STEPPING && !is_getting_on(stepping, &count)) {
 			stepping->trace->is_asleep = true;
 			break;
 		}
-		require(!scene_has_ended(stepping->scene, stepping->role, 0));
-		nanosleep(&nap, NULL);
 	}
 	read_steps(stepping, atomic_load(&shared->count));
 	stepping->trace->is_endless = atomic_load(&shared->is_endless);
@@ -189,9 +200,10 @@ void trace_run(struct scene *scene, enum role role, struct trace *ret_trace,
 				     .each = each };
 	struct seg *seg = scene->parties[CHECKER].seg;
 
-	*ret_trace = (struct trace){ .steps = calloc(STEPS_MAX, sizeof *ret_trace->steps) };
-	stepping.seen = calloc(SEEN_MAX, sizeof *stepping.seen);
-	require(ret_trace->steps && stepping.seen);
+	*ret_trace = (struct trace){ .steps = share(STEPS_MAX * sizeof *ret_trace->steps) };
+	require(madvise(ret_trace->steps, STEPS_MAX * sizeof *ret_trace->steps, MADV_DONTFORK) ==
+		0); /* a clone has no use for it */
+	stepping.seen = share(SEEN_MAX * sizeof *stepping.seen);
 	if (scene->pids[SLEEPER])
 		kill(scene->pids[SLEEPER], SIGSTOP); /* what it does would be in the copies */
 	if (each)
@@ -200,13 +212,13 @@ void trace_run(struct scene *scene, enum role role, struct trace *ret_trace,
 	watch_to_the_end(&stepping);
 	scene_end_clone(scene, role);
 	scene->current = image_free(scene->current);
-	free(stepping.seen);
+	munmap(stepping.seen, SEEN_MAX * sizeof *stepping.seen);
 	munmap(stepping.stepper, sizeof *stepping.stepper);
 }
 
 void trace_end(struct trace *trace)
 {
-	free(trace->steps);
+	munmap(trace->steps, STEPS_MAX * sizeof *trace->steps);
 	trace->steps = NULL;
 }
 
