@@ -52,9 +52,10 @@ static void use_socket(struct connection *connection, int fd)
 	connection->socket = fd;
 	connection->socket_file = own_fd_file(fd);
 	connection->unread = 0;
-	if (!connection->mpd_pid &&
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.pid > 0)
-		connection->mpd_pid = (uint32_t)peer.pid;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+		return;
+	connection->listener_pid = (uint32_t)peer.pid;
+	connection->is_elsewhere = peer.pid == 0;
 }
 
 /* What a socket or a file lock says, in the words of our headers. EAGAIN: the other side's time is

@@ -22,7 +22,10 @@ struct connection {
 	struct own_fd_file socket_file;
 	int roster_fd;       /* ours, kept as long as the process lives in any segment */
 	struct own_fd_file roster_file;
-	uint32_t mpd_pid; /* as mpd said, or as the socket says while it has said nothing; 0 */
+	uint32_t mpd_pid; /* as mpd said, in its PID namespace; 0: it has said nothing */
+	/* Who listened first on the socket, in ours: this mpd or one before it. */
+	uint32_t listener_pid;
+	bool is_elsewhere; /* he has no number in our namespace */
 	uint64_t roster_byte; /* of it, locked while this process lives: proof of life */
 	uint32_t serial;
 	uint32_t unread; /* answers to posts, read before the next one that is waited for */

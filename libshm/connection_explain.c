@@ -10,21 +10,39 @@
 #include <libshm/base.h>
 
 #include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Who listens is alive, as the kernel says, and yet does not answer. A pid that is gone was that of
- * an mpd before this one. */
+/* A pid that is gone was that of an mpd before this one; that of another program is one that mpd
+ * has in another PID namespace. */
+static bool is_mpd(uint32_t pid)
+{
+	char path[32], name[8] = "";
+	ssize_t bytes;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%u/comm", pid);
+	fd = pid ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return false;
+	bytes = read(fd, name, sizeof name - 1);
+	close(fd);
+	return bytes > 0 && strcmp(name, "mpd\n") == 0;
+}
+
 int connection_explain_silence(const struct connection *connection, const char *path,
 			       int patience_s)
 {
-	uint32_t pid = connection->mpd_pid;
-	char who[32] = "mpd";
+	char who[40] = "mpd";
 
-	if (pid && (kill((pid_t)pid, 0) == 0 || errno == EPERM))
-		snprintf(who, sizeof who, "mpd (pid %u)", pid);
+	if (connection->is_elsewhere)
+		snprintf(who, sizeof who, "mpd (in another PID namespace)");
+	else if (is_mpd(connection->listener_pid))
+		snprintf(who, sizeof who, "mpd (pid %u)", connection->listener_pid);
+	else if (is_mpd(connection->mpd_pid))
+		snprintf(who, sizeof who, "mpd (pid %u)", connection->mpd_pid);
 	return explain(-ETIMEDOUT,
 		       "%s at '%s' has not answered for %d s; is it stopped? continue it (kill "
 		       "-CONT), or the process that is just making the segment",
