@@ -94,6 +94,8 @@ static void add_thread(struct process_row *row, const struct mp_observed_thread 
 	row->rings += thread->rings;
 	row->handed_on += thread->handed_on;
 	row->spins_won += thread->spins_won;
+	if (thread->engine_reason[0])
+		row->engine_reason = thread->engine_reason;
 	/* Object 0 is no object of the directory. */
 	if (is_thread_in_cycle(row->snapshot, thread->slot, UINT64_MAX))
 		row->is_in_cycle = true;
@@ -124,7 +126,8 @@ static void add_process(struct model *model, const struct mp_snapshot *snapshot,
 	struct counter now;
 	double wakeups;
 
-	*row = (struct process_row){ .snapshot = snapshot, .process = process };
+	*row = (struct process_row){ .snapshot = snapshot, .process = process,
+				     .engine_reason = "" };
 	for (uint32_t i = 0; i < snapshot->thread_count; i++)
 		if (snapshot->threads[i].process_slot == process->slot)
 			add_thread(row, &snapshot->threads[i]);
@@ -136,6 +139,8 @@ static void add_process(struct model *model, const struct mp_snapshot *snapshot,
 	row->severity = process_severity(row);
 	model->sleeps_uring += row->sleeps_uring;
 	model->sleeps_futex += row->sleeps_futex;
+	if (row->engine_reason[0])
+		model->engine_reason = row->engine_reason;
 	model->sleeps_per_s += row->sleeps_per_s;
 }
 
@@ -239,6 +244,7 @@ static void clear_totals(struct model *model)
 	model->held_count = model->contended_count = model->full_count = model->idle_count = 0;
 	model->size_bytes = model->used_bytes = model->committed_bytes = 0;
 	model->sleeps_uring = model->sleeps_futex = 0;
+	model->engine_reason = "";
 	model->puts_per_s = model->gets_per_s = model->sleeps_per_s = 0;
 }
 

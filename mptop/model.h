@@ -35,6 +35,7 @@ struct process_row {
 	unsigned thread_count, waiting_count;
 	uint64_t sleeps_uring, sleeps_futex, wakeups, spurious, rings, handed_on, spins_won;
 	double sleeps_per_s;
+	const char *engine_reason; /* why some thread does not sleep in io_uring; "": all may */
 	bool is_in_cycle;
 	bool is_gone; /* no such process, or a zombie, and not swept */
 	enum severity severity;
@@ -98,6 +99,7 @@ struct model {
 	unsigned full_count, idle_count;                 /* queues */
 	uint64_t size_bytes, used_bytes, committed_bytes;
 	uint64_t sleeps_uring, sleeps_futex;
+	const char *engine_reason; /* of one of the processes */
 	double puts_per_s, gets_per_s, sleeps_per_s;
 	double put_history[HISTORY_MAX], sleep_history[HISTORY_MAX];
 	unsigned history_count;

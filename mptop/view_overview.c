@@ -107,8 +107,12 @@ static void meter_queues(const struct show *show, unsigned cells, struct text *t
 	text_add(text, " futex ");
 	format_quantity(text, (double)model->sleeps_futex);
 	text_add(text, " ");
-	format_history(text, show->glyphs, history_cells(cells), model->sleep_history,
-		       model->history_count);
+	/* How they sleep is worth more than how often: what is to be changed stands there. */
+	if (model->engine_reason[0])
+		text_add(text, "why futex: %s", model->engine_reason);
+	else
+		format_history(text, show->glyphs, history_cells(cells), model->sleep_history,
+			       model->history_count);
 }
 
 void overview_meter(const struct show *show, unsigned line, unsigned cells, struct text *text)

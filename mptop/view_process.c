@@ -208,6 +208,8 @@ static void describe(const struct show *show, const void *row, struct text *text
 	text_add(text, "; sleeps: uring %llu futex %llu, spurious %llu",
 		 (unsigned long long)process->sleeps_uring,
 		 (unsigned long long)process->sleeps_futex, (unsigned long long)process->spurious);
+	if (process->engine_reason[0])
+		text_add(text, "; not in io_uring: %s", process->engine_reason);
 }
 
 const struct view view_process = {

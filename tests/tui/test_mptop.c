@@ -320,6 +320,21 @@ static void the_cursor_moves_and_its_row_is_told_in_full(void **state)
 	scene_end(&scene);
 }
 
+static void reason_against_uring_stands_in_the_head_and_at_its_process(void **state)
+{
+	struct scene scene;
+	struct pty pty;
+
+	setenv("MP_WAIT_ENGINE", "futex", 1);
+	scene_begin(&scene);
+	start(&pty, 24, 120, xterm, NULL);
+	assert_true(pty_expect(&pty, "why futex: MP_WAIT_ENGINE asks for futex", SOON));
+	pty_send(&pty, "2");
+	assert_true(pty_expect(&pty, "not in io_uring: MP_WAIT_ENGINE asks for futex", SOON));
+	quit(&pty);
+	scene_end(&scene);
+}
+
 static void any_size_will_do(void **state)
 {
 	static const int sizes[][2] = { { 10, 40 }, { 4, 20 }, { 1, 1 }, { 2, 7 }, { 60, 230 },
@@ -637,6 +652,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(every_view_has_its_key_and_its_columns),
 	HARNESS_TEST_WITH_MPD(keys_filter_sort_pause_and_help),
 	HARNESS_TEST_WITH_MPD(the_cursor_moves_and_its_row_is_told_in_full),
+	HARNESS_TEST_WITH_MPD(reason_against_uring_stands_in_the_head_and_at_its_process),
 	HARNESS_TEST_WITH_MPD(any_size_will_do),
 	HARNESS_TEST_WITH_MPD(without_utf8_or_colours_nothing_of_them_is_drawn),
 	HARNESS_TEST_WITH_MPD(a_dead_mpd_is_said_and_its_segments_are_shown),
