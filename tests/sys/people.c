@@ -51,8 +51,10 @@ static void start_mpd(unsigned mpd_user, const char *const *extra)
 {
 	gid_t crew = CREW;
 	char user[16];
-	const char *arguments[ARGUMENTS_MAX] = { program_built("mpd/mpd"), "--system",
-						 "--foreground", "--supervise", "--log", "debug" };
+	const char *wish = getenv("MP_MPD");
+	const char *arguments[ARGUMENTS_MAX] = { wish ? wish : program_built("mpd/mpd"),
+						 "--system", "--foreground", "--supervise",
+						 "--log", "debug" };
 	unsigned count = 6;
 
 	/* It inherits a group that it has to give up. */

@@ -411,16 +411,17 @@ static int open_what_is_left(void *arg)
 	struct raw_segment attached;
 	mp_segment *segment;
 	struct opens opens;
+	struct raw raw;
 
-	raw_connect(&opens.raw);
-	raw_attach(&opens.raw, "attached", 0, &attached);
-	raw_close(&opens.raw);
+	raw_connect(&raw);
+	raw_attach(&raw, "attached", 0, &attached);
 	open_two(&opens);
 	expect_refused(&opens, QUOTA_USER_OPENS, 4);
 	assert_int_equal(make("third", SIZE, 0, &segment), -EDQUOT);
 	SAYS("segment 'third' is over mpd's quota user-opens: 4 of 4 are used");
 	SAYS("have user-opens raised in mpd.conf");
 	close_two(&opens);
+	raw_close(&raw);
 	raw_forget(&attached);
 	return 0;
 }

@@ -180,6 +180,27 @@ static void id_of_what_was_made_again_is_stale(void **state)
 	mp_segment_close(segment);
 }
 
+/* The place of what is gone is taken by what comes next. */
+static void id_of_what_was_there_before_is_stale(void **state)
+{
+	mp_segment *segment = open_segment();
+	mp_queue *queue, *other = NULL;
+	uint64_t ids[8];
+
+	for (unsigned i = 0; i < sizeof ids / sizeof *ids; i++) {
+		assert_int_equal(mp_queue_open(segment, "q", NULL, &queue), 0);
+		ids[i] = mp_queue_id(queue);
+		for (unsigned before = 0; before < i; before++) {
+			assert_int_not_equal(ids[before], ids[i]);
+			refused(mp_queue_from_id(segment, ids[before], &other), -ESTALE, "it");
+		}
+		assert_int_equal(mp_queue_unlink(segment, "q"), 0);
+		mp_queue_close(queue);
+	}
+	assert_null(other);
+	mp_segment_close(segment);
+}
+
 static void no_handle_is_closed_without_harm(void **state)
 {
 	assert_null(mp_segment_close(NULL));
@@ -278,6 +299,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST_WITH_MPD(message_that_is_too_large_is_refused_and_the_others_stay),
 	HARNESS_TEST_WITH_MPD(message_stays_where_the_buffer_is_too_small),
 	HARNESS_TEST_WITH_MPD(id_of_what_was_made_again_is_stale),
+	HARNESS_TEST_WITH_MPD(id_of_what_was_there_before_is_stale),
 	HARNESS_TEST(no_handle_is_closed_without_harm),
 	HARNESS_TEST_WITH_MPD(without_mpd_and_with_no_spawn_nothing_is_started),
 	HARNESS_TEST_WITH_MPD(path_that_no_socket_can_have_is_refused),
