@@ -4,28 +4,17 @@
  */
 #include "mpctl.h"
 
-#include "mptop/format.h"
+#include "mptop/snapshot.h"
 
 #include <string.h>
-
-#define CONDITION_WRITABLE 1 /* of mp_observed_thread.waits_condition, for queues */
-
-static const struct mp_observed_process *process_at(const struct mp_snapshot *snapshot,
-						    uint32_t slot)
-{
-	for (uint32_t i = 0; i < snapshot->process_count; i++)
-		if (snapshot->processes[i].slot == slot)
-			return &snapshot->processes[i];
-	return NULL;
-}
 
 /* "worker[4121]" */
 static void add_who(struct text *text, const struct mp_snapshot *snapshot, uint32_t slot)
 {
-	const struct mp_observed_process *process = process_at(snapshot, slot);
+	const struct mp_observed_process *process = snapshot_process(snapshot, slot);
 
 	if (process)
-		text_add(text, "%s[%u]", process->name, process->pid);
+		snapshot_add_process(text, process);
 	else
 		text_add(text, "somebody");
 }

@@ -7,64 +7,26 @@
 
 #include "mptop/json.h"
 #include "mptop/json_object.h"
+#include "mptop/snapshot.h"
 
 #include <string.h>
 
 static void put_process(struct json *json, const struct mp_observed_process *process)
 {
-	const char state[] = { process->state, '\0' };
-
 	json_open(json, NULL, '{');
-	json_unsigned(json, "slot", process->slot);
-	json_unsigned(json, "pid", process->pid);
-	json_string(json, "name", process->name);
-	json_string(json, "state", state);
+	json_process_members(json, process);
 	json_bool(json, "is_dead", process->is_dead);
-	json_signed(json, "age_ns", process->age_ns);
-	json_unsigned(json, "redelivered", process->redelivered);
-	json_unsigned(json, "recovered", process->recovered);
 	json_close(json, '}');
-}
-
-static void put_waits(struct json *json, const struct mp_observed_thread *thread)
-{
-	json_open(json, "waits_for", '[');
-	for (unsigned i = 0; thread->is_waiting && i < 6 && thread->waits_for[i]; i++) {
-		json_open(json, NULL, '{');
-		json_unsigned(json, "id", thread->waits_for[i]);
-		json_unsigned(json, "condition", thread->waits_condition[i]);
-		json_close(json, '}');
-	}
-	json_close(json, ']');
-}
-
-static void put_thread(struct json *json, const struct mp_observed_thread *thread)
-{
-	json_open(json, NULL, '{');
-	json_unsigned(json, "slot", thread->slot);
-	json_unsigned(json, "process_slot", thread->process_slot);
-	json_unsigned(json, "tid", thread->tid);
-	json_string(json, "name", thread->name);
-	json_bool(json, "is_waiting", thread->is_waiting);
-	json_signed(json, "waiting_ns", thread->waiting_ns);
-	put_waits(json, thread);
-	json_close(json, '}');
-}
-
-static uint32_t pid_of(const struct mp_snapshot *snapshot, uint32_t slot)
-{
-	for (uint32_t i = 0; i < snapshot->process_count; i++)
-		if (snapshot->processes[i].slot == slot)
-			return snapshot->processes[i].pid;
-	return 0;
 }
 
 static void put_lock(struct json *json, const struct mp_snapshot *snapshot,
 		     const struct mp_observed_lock *lock)
 {
+	const struct mp_observed_process *owner =
+		lock->owner_thread ? snapshot_process(snapshot, lock->owner_process) : NULL;
+
 	json_open(json, NULL, '{');
-	json_lock_members(json, lock,
-			  lock->owner_thread ? pid_of(snapshot, lock->owner_process) : 0);
+	json_lock_members(json, lock, owner ? owner->pid : 0);
 	json_close(json, '}');
 }
 
@@ -102,14 +64,7 @@ static void put_segment(struct json *json, const struct mp_observed_segment *abo
 	json_unsigned(json, "uid", about->uid);
 	json_unsigned(json, "mode", about->mode);
 	json_bool(json, "kept", about->is_kept);
-	json_unsigned(json, "generation", snapshot->generation);
-	json_bool(json, "is_torn", snapshot->is_torn);
-	json_unsigned(json, "size_bytes", snapshot->size_bytes);
-	json_unsigned(json, "committed_bytes", snapshot->committed_bytes);
-	json_unsigned(json, "used_bytes", snapshot->used_bytes);
-	json_unsigned(json, "free_bytes", snapshot->free_bytes);
-	json_unsigned(json, "sweeps", snapshot->sweeps);
-	json_unsigned(json, "deaths", snapshot->deaths);
+	json_snapshot_members(json, snapshot);
 }
 
 void mpctl_info_json(const struct mp_observed_segment *about, const struct mp_snapshot *snapshot,
@@ -123,10 +78,7 @@ void mpctl_info_json(const struct mp_observed_segment *about, const struct mp_sn
 	for (uint32_t i = 0; i < snapshot->process_count; i++)
 		put_process(&json, &snapshot->processes[i]);
 	json_close(&json, ']');
-	json_open(&json, "threads", '[');
-	for (uint32_t i = 0; i < snapshot->thread_count; i++)
-		put_thread(&json, &snapshot->threads[i]);
-	json_close(&json, ']');
+	json_threads(&json, snapshot);
 	put_objects(&json, snapshot, object);
 	json_close(&json, '}');
 	putchar('\n');

@@ -112,7 +112,7 @@ static enum severity process_severity(const struct process_row *row)
 		return SEVERITY_CRITICAL;
 	if (row->is_gone)
 		return SEVERITY_HIGH;
-	if (!row->blocked || !model_lock(row->snapshot, row->blocked->waits_for[0]))
+	if (!row->blocked || !snapshot_lock(row->snapshot, row->blocked->waits_for[0]))
 		return SEVERITY_NONE;
 	if (row->blocked->waiting_ns >= STUCK_NS)
 		return SEVERITY_HIGH;
@@ -180,7 +180,7 @@ static void add_lock(struct model *model, const struct mp_snapshot *snapshot,
 
 	*row = (struct lock_row){ .snapshot = snapshot, .lock = lock };
 	if (lock->owner_thread)
-		row->owner = model_process(snapshot, lock->owner_process);
+		row->owner = snapshot_process(snapshot, lock->owner_process);
 	row->longest_wait_ns = lock->waiters ? longest_wait(snapshot, lock->id, 0) : 0;
 	row->is_in_cycle = is_thread_in_cycle(snapshot, UINT32_MAX, lock->id);
 	rates_of(model, &now, &row->acquires_per_s, &contended);

@@ -6,9 +6,8 @@
 #ifndef MPTOP_MODEL_H
 #define MPTOP_MODEL_H
 
-#include "format.h"
+#include "snapshot.h"
 
-#include <libshm/observe.h>
 #include <stdbool.h>
 
 enum severity { SEVERITY_NONE, SEVERITY_INFO, SEVERITY_WARN, SEVERITY_HIGH, SEVERITY_CRITICAL };
@@ -18,7 +17,6 @@ enum severity { SEVERITY_NONE, SEVERITY_INFO, SEVERITY_WARN, SEVERITY_HIGH, SEVE
 /* A process blocked on a lock longer than this is stuck. */
 #define STUCK_NS MP_SEC(5)
 #define HISTORY_MAX 128
-#define CONDITION_WRITABLE 1 /* of mp_observed_thread.waits_condition, for queues */
 
 struct segment_row {
 	char name[MP_OBSERVE_NAME];
@@ -125,20 +123,6 @@ void counters_sort(struct counters *counters);
 const struct counter *counters_find(const struct counters *counters, uint64_t generation,
 				    uint64_t id);
 
-/* Lookups in one snapshot; NULL if there is none. */
-const struct mp_observed_process *model_process(const struct mp_snapshot *snapshot, uint32_t slot);
-const struct mp_observed_thread *model_thread(const struct mp_snapshot *snapshot, uint32_t slot);
-const struct mp_observed_lock *model_lock(const struct mp_snapshot *snapshot, uint64_t id);
-const struct mp_observed_queue *model_queue(const struct mp_snapshot *snapshot, uint64_t id);
-
-/* "loader[4121]", with "/tid" when the thread is not the first. */
-void model_add_process(struct text *text, const struct mp_observed_process *process);
-void model_add_thread(struct text *text, const struct mp_snapshot *snapshot, uint32_t thread);
-/* The name, "#id" for an anonymous one. */
-void model_add_object(struct text *text, const struct mp_snapshot *snapshot, uint64_t id);
-/* "loader[4121] -> db.lock -> writer[4130] -> cfg.lock -> loader[4121]" */
-void model_add_cycle(struct text *text, const struct mp_snapshot *snapshot,
-		     const struct mp_observed_cycle *cycle, const char *arrow);
 /* "mpd does not answer ...": why the daemon is missing; empty while it lives. */
 void model_add_mpd(struct text *text, const struct model *model);
 

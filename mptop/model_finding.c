@@ -30,7 +30,7 @@ static void set_object(struct finding *finding, const struct mp_snapshot *snapsh
 {
 	struct text text = { 0 };
 
-	model_add_object(&text, snapshot, id);
+	snapshot_add_object(&text, snapshot, id);
 	text_copy(&text, finding->object, sizeof(finding->object));
 }
 
@@ -57,7 +57,7 @@ static void name_waiters(struct finding *finding, const struct mp_snapshot *snap
 			continue;
 		}
 		text_add(&text, named++ ? ", " : "");
-		model_add_thread(&text, snapshot, thread->slot);
+		snapshot_add_thread(&text, snapshot, thread->slot);
 	}
 	if (others)
 		text_add(&text, " and %u more", others);
@@ -78,7 +78,7 @@ static void find_cycles(struct model *model, const struct mp_snapshot *snapshot)
 			 cycle->members);
 		for (uint32_t j = 0; j < cycle->length; j++) {
 			text_add(&who, j ? ", " : "");
-			model_add_thread(&who, snapshot, cycle->steps[j].thread);
+			snapshot_add_thread(&who, snapshot, cycle->steps[j].thread);
 		}
 		set_who(finding, &who);
 	}
@@ -93,7 +93,7 @@ static void find_process(struct model *model, const struct process_row *row)
 	if (!row->is_gone || (process->dead_ns && process->dead_ns < UNSWEPT_NS))
 		return;
 	finding = add_finding(model, SEVERITY_HIGH, "process", process->dead_ns);
-	model_add_process(&name, process);
+	snapshot_add_process(&name, process);
 	text_copy(&name, finding->object, sizeof(finding->object));
 	snprintf(finding->what, sizeof(finding->what), "dead and not swept yet, slot %u",
 		 process->slot);
@@ -108,7 +108,7 @@ static void say_long_wait(struct finding *finding, const struct lock_row *row)
 		state = ", which is stopped";
 	text_add(&text, "%u waiting, held by ", row->lock->waiters);
 	if (row->lock->owner_thread)
-		model_add_thread(&text, row->snapshot, row->lock->owner_thread);
+		snapshot_add_thread(&text, row->snapshot, row->lock->owner_thread);
 	else
 		text_add(&text, "nobody");
 	text_add(&text, "%s", state);

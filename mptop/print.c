@@ -96,7 +96,8 @@ static void print_alarms(FILE *out, const struct show *show)
 			text_add(&text, "DEADLOCK ");
 			format_age(&text, snapshot->cycles[j].age_ns);
 			text_add(&text, "  ");
-			model_add_cycle(&text, snapshot, &snapshot->cycles[j], show->glyphs->arrow);
+			snapshot_add_cycle(&text, snapshot, &snapshot->cycles[j],
+					   show->glyphs->arrow);
 			fprintf(out, "%s\n", text.bytes);
 		}
 	}

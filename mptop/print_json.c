@@ -27,74 +27,14 @@ static void put_sleeps(struct json *json, const struct process_row *row)
 
 static void put_process(struct json *json, const struct process_row *row)
 {
-	const struct mp_observed_process *process = row->process;
-	char state[2] = { process->state, '\0' };
-
 	json_open(json, NULL, '{');
-	json_unsigned(json, "slot", process->slot);
-	json_unsigned(json, "pid", process->pid);
-	json_unsigned(json, "parent_slot", process->parent_slot);
-	json_string(json, "name", process->name);
-	json_string(json, "state", state);
+	json_process_members(json, row->process);
 	json_bool(json, "is_dead", row->is_gone);
-	json_signed(json, "age_ns", process->age_ns);
-	json_signed(json, "dead_ns", process->dead_ns);
 	json_unsigned(json, "threads", row->thread_count);
 	json_unsigned(json, "waiting", row->waiting_count);
 	json_bool(json, "in_cycle", row->is_in_cycle);
-	json_unsigned(json, "redelivered", process->redelivered);
-	json_unsigned(json, "recovered", process->recovered);
 	put_sleeps(json, row);
 	json_number(json, "sleeps_per_s", row->sleeps_per_s);
-	json_close(json, '}');
-}
-
-static void put_name(struct json *json, const char *key, const struct mp_snapshot *snapshot,
-		     uint64_t id)
-{
-	struct text text = { 0 };
-
-	model_add_object(&text, snapshot, id);
-	json_string(json, key, text.bytes);
-}
-
-static void put_waits(struct json *json, const struct mp_snapshot *snapshot,
-		      const struct mp_observed_thread *thread)
-{
-	json_open(json, "waits_for", '[');
-	for (unsigned i = 0; thread->is_waiting && i < 6 && thread->waits_for[i]; i++) {
-		json_open(json, NULL, '{');
-		json_unsigned(json, "id", thread->waits_for[i]);
-		put_name(json, "name", snapshot, thread->waits_for[i]);
-		json_unsigned(json, "condition", thread->waits_condition[i]);
-		json_close(json, '}');
-	}
-	json_close(json, ']');
-}
-
-static void put_thread(struct json *json, const struct mp_snapshot *snapshot,
-		       const struct mp_observed_thread *thread)
-{
-	json_open(json, NULL, '{');
-	json_unsigned(json, "slot", thread->slot);
-	json_unsigned(json, "process_slot", thread->process_slot);
-	json_unsigned(json, "tid", thread->tid);
-	json_string(json, "name", thread->name);
-	json_string(json, "engine", thread->engine);
-	json_string(json, "engine_reason", thread->engine_reason);
-	json_bool(json, "is_waiting", thread->is_waiting);
-	json_bool(json, "is_asleep", thread->is_asleep);
-	json_signed(json, "waiting_ns", thread->waiting_ns);
-	put_waits(json, snapshot, thread);
-	json_open(json, "holds", '[');
-	for (unsigned i = 0; i < thread->held_count; i++)
-		json_unsigned(json, NULL, thread->holds[i]);
-	json_close(json, ']');
-	json_unsigned(json, "sleeps_uring", thread->sleeps_uring);
-	json_unsigned(json, "sleeps_futex", thread->sleeps_futex);
-	json_unsigned(json, "wakeups", thread->wakeups);
-	json_unsigned(json, "spurious", thread->spurious);
-	json_unsigned(json, "rings", thread->rings);
 	json_close(json, '}');
 }
 
@@ -128,8 +68,8 @@ static void put_queue(struct json *json, const struct queue_row *row)
 static void put_step(struct json *json, const struct mp_snapshot *snapshot,
 		     const struct mp_observed_step *step)
 {
-	const struct mp_observed_process *process = model_process(snapshot, step->process);
-	const struct mp_observed_thread *thread = model_thread(snapshot, step->thread);
+	const struct mp_observed_process *process = snapshot_process(snapshot, step->process);
+	const struct mp_observed_thread *thread = snapshot_thread(snapshot, step->thread);
 
 	json_open(json, NULL, '{');
 	json_unsigned(json, "process_slot", step->process);
@@ -138,7 +78,7 @@ static void put_step(struct json *json, const struct mp_snapshot *snapshot,
 	json_unsigned(json, "thread", step->thread);
 	json_unsigned(json, "tid", thread ? thread->tid : 0);
 	json_unsigned(json, "lock_id", step->lock);
-	put_name(json, "lock", snapshot, step->lock);
+	json_object_name(json, "lock", snapshot, step->lock);
 	json_close(json, '}');
 }
 
@@ -150,7 +90,7 @@ static void put_cycle(struct json *json, const struct mp_snapshot *snapshot,
 	json_open(json, NULL, '{');
 	json_signed(json, "age_ns", cycle->age_ns);
 	json_unsigned(json, "members", cycle->members);
-	model_add_cycle(&text, snapshot, cycle, "->");
+	snapshot_add_cycle(&text, snapshot, cycle, "->");
 	json_string(json, "text", text.bytes);
 	json_open(json, "steps", '[');
 	for (uint32_t i = 0; i < cycle->length; i++)
@@ -167,10 +107,7 @@ static void put_rows(struct json *json, const struct model *model,
 		if (model->processes[i].snapshot == snapshot)
 			put_process(json, &model->processes[i]);
 	json_close(json, ']');
-	json_open(json, "threads", '[');
-	for (uint32_t i = 0; i < snapshot->thread_count; i++)
-		put_thread(json, snapshot, &snapshot->threads[i]);
-	json_close(json, ']');
+	json_threads(json, snapshot);
 	json_open(json, "locks", '[');
 	for (unsigned i = 0; i < model->lock_count; i++)
 		if (model->locks[i].snapshot == snapshot)
@@ -209,15 +146,7 @@ static void put_segment(struct json *json, const struct model *model, const stru
 	json_string(json, "error", row->error < 0 ? mp_strerror(row->error) : "");
 	put_rights(json, &row->about);
 	if (snapshot) {
-		json_unsigned(json, "generation", snapshot->generation);
-		json_bool(json, "is_torn", snapshot->is_torn);
-		json_unsigned(json, "size_bytes", snapshot->size_bytes);
-		json_unsigned(json, "committed_bytes", snapshot->committed_bytes);
-		json_unsigned(json, "used_bytes", snapshot->used_bytes);
-		json_unsigned(json, "free_bytes", snapshot->free_bytes);
-		json_unsigned(json, "sweeps", snapshot->sweeps);
-		json_unsigned(json, "deaths", snapshot->deaths);
-		json_unsigned(json, "audits", snapshot->audits);
+		json_snapshot_members(json, snapshot);
 		put_rows(json, model, snapshot);
 	}
 	json_close(json, '}');

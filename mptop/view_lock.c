@@ -8,7 +8,7 @@
 
 static void cell_name(const struct show *show, const void *row, struct text *text)
 {
-	model_add_object(text, ROW(row)->snapshot, ROW(row)->lock->id);
+	snapshot_add_object(text, ROW(row)->snapshot, ROW(row)->lock->id);
 }
 
 static void cell_kind(const struct show *show, const void *row, struct text *text)
@@ -33,7 +33,7 @@ static void cell_state(const struct show *show, const void *row, struct text *te
 static void cell_owner(const struct show *show, const void *row, struct text *text)
 {
 	if (ROW(row)->lock->owner_thread)
-		model_add_thread(text, ROW(row)->snapshot, ROW(row)->lock->owner_thread);
+		snapshot_add_thread(text, ROW(row)->snapshot, ROW(row)->lock->owner_thread);
 	else
 		text_add(text, "-");
 }

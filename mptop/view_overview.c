@@ -146,7 +146,7 @@ void overview_alarm(const struct show *show, struct text *text)
 	text_add(text, "DEADLOCK ");
 	format_age(text, oldest->age_ns);
 	text_add(text, "  ");
-	model_add_cycle(text, where, oldest, show->glyphs->arrow);
+	snapshot_add_cycle(text, where, oldest, show->glyphs->arrow);
 }
 
 static void cell_severity(const struct show *show, const void *row, struct text *text)

@@ -76,12 +76,12 @@ static void cell_blocked(const struct show *show, const void *row, struct text *
 		return;
 	}
 	id = process->blocked->waits_for[0];
-	lock = model_lock(snapshot, id);
-	queue = model_queue(snapshot, id);
-	model_add_object(text, snapshot, id);
+	lock = snapshot_lock(snapshot, id);
+	queue = snapshot_queue(snapshot, id);
+	snapshot_add_object(text, snapshot, id);
 	if (lock && lock->owner_thread) {
 		text_add(text, "%s", show->glyphs->arrow);
-		model_add_thread(text, snapshot, lock->owner_thread);
+		snapshot_add_thread(text, snapshot, lock->owner_thread);
 	} else if (queue) {
 		text_add(text, " (%s)", process->blocked->waits_condition[0] == CONDITION_WRITABLE ?
 			 "full" : "empty");
@@ -99,7 +99,7 @@ static void cell_holds(const struct show *show, const void *row, struct text *te
 		    snapshot->locks[i].owner_process != process->process->slot)
 			continue;
 		text_add(text, held++ ? " " : "");
-		model_add_object(text, snapshot, snapshot->locks[i].id);
+		snapshot_add_object(text, snapshot, snapshot->locks[i].id);
 	}
 	if (!held)
 		text_add(text, "-");
@@ -196,7 +196,7 @@ static void describe(const struct show *show, const void *row, struct text *text
 {
 	const struct process_row *process = row;
 
-	model_add_process(text, process->process);
+	snapshot_add_process(text, process->process);
 	text_add(text, " attached ");
 	format_age(text, process->process->age_ns);
 	text_add(text, " ago, ");

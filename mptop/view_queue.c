@@ -9,7 +9,7 @@
 
 static void cell_name(const struct show *show, const void *row, struct text *text)
 {
-	model_add_object(text, ROW(row)->snapshot, ROW(row)->queue->id);
+	snapshot_add_object(text, ROW(row)->snapshot, ROW(row)->queue->id);
 }
 
 static void cell_depth(const struct show *show, const void *row, struct text *text)

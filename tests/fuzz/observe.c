@@ -133,7 +133,7 @@ static void check_snapshot(const struct mp_snapshot *snapshot)
 		must(snapshot->cycles[i].length <= MP_CYCLE_MAX);
 		must(snapshot->cycles[i].length >= 1);
 		for (uint32_t j = 0; j < snapshot->cycles[i].length; j++)
-			must(model_thread(snapshot, snapshot->cycles[i].steps[j].thread));
+			must(snapshot_thread(snapshot, snapshot->cycles[i].steps[j].thread));
 	}
 	must(snapshot->used_bytes <= snapshot->size_bytes);
 	for (uint32_t i = 0; i < snapshot->thread_count; i++)
