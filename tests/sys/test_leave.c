@@ -27,18 +27,6 @@ static const char *name_of(unsigned i)
 	return name;
 }
 
-static pid_t find_mpd(void)
-{
-	struct mp_endpoint_info info = { .mpd_pid = 0 };
-	mp_observer *observer;
-
-	assert_int_equal(mp_observe_open(NULL, &observer), 0);
-	assert_int_equal(mp_observe_endpoint(observer, &info), 0);
-	mp_observe_close(observer);
-	assert_int_not_equal(info.mpd_pid, 0);
-	return (pid_t)info.mpd_pid;
-}
-
 /* The connection has the least room there is, and whoever waits for more of it waits for ever. */
 static void narrow_connection(void)
 {
@@ -67,7 +55,7 @@ static pid_t open_all_and_stop_mpd(void)
 
 	for (unsigned i = 0; i < SEGMENTS; i++)
 		assert_int_equal(mp_segment_open(name_of(i), NULL, &segments[i]), 0);
-	mpd = find_mpd();
+	mpd = harness_find_mpd();
 	narrow_connection();
 	program_stop(mpd);
 	return mpd;

@@ -9,6 +9,7 @@
  * printed, and one that is whole will do: what keeps an item back does so in each series.
  */
 #include "bystander.h"
+#include "harness_mpd.h"
 #include "harness_segment.h"
 #include "program.h"
 
@@ -164,17 +165,6 @@ struct series {
 	uint32_t count, voids;
 };
 
-static pid_t find_mpd(void)
-{
-	struct mp_endpoint_info info = { .mpd_pid = 0 };
-	mp_observer *observer;
-
-	assert_int_equal(mp_observe_open(NULL, &observer), 0);
-	assert_int_equal(mp_observe_endpoint(observer, &info), 0);
-	mp_observe_close(observer);
-	return (pid_t)info.mpd_pid;
-}
-
 /* How long they were ready and had no processor, all in all; 0 where the kernel does not say. */
 static uint64_t held_up_ns(const struct series *series)
 {
@@ -224,7 +214,7 @@ static bool is_engine_there(struct stage *stage)
 static void make_rounds(struct stage *stage, mp_queue *queue, const pid_t *children,
 			struct series *series)
 {
-	const pid_t parts[] = { getpid(), children[1], find_mpd() };
+	const pid_t parts[] = { getpid(), children[1], harness_find_mpd() };
 
 	memcpy(series->parts, parts, sizeof(parts));
 	bystanders_begin(&series->bystanders);

@@ -5,6 +5,7 @@
  * untouched; its calls go on, or say why not.
  */
 #include "harness.h"
+#include "harness_mpd.h"
 
 #include <libshm.h>
 #include <libshm/observe.h>
@@ -237,19 +238,6 @@ static int robbed_client(void *arg)
 	return 0;
 }
 
-static uint64_t count_deaths(void)
-{
-	const struct mp_snapshot *snapshot;
-	mp_observer *observer;
-	uint64_t deaths;
-
-	assert_int_equal(mp_observe_open(NULL, &observer), 0);
-	assert_int_equal(mp_observe_snapshot(observer, 0, &snapshot), 0);
-	deaths = snapshot->deaths;
-	mp_observe_close(observer);
-	return deaths;
-}
-
 static void rob_a_client(enum kind kind)
 {
 	struct world world = { .kind = kind };
@@ -267,11 +255,11 @@ static void rob_a_client(enum kind kind)
 	hear(world.done[0]);
 	/* mpd looks after a second at whom it has lost. */
 	harness_sleep_ms(1300);
-	assert_int_equal(count_deaths(), 0);
+	assert_int_equal(harness_count_deaths(), 0);
 	assert_int_equal(mp_lock_release(holder.lock), 0);
 	say(world.go_on[1]);
 	harness_join(child);
-	assert_int_equal(count_deaths(), 0);
+	assert_int_equal(harness_count_deaths(), 0);
 	close_client(&holder);
 	close(world.done[0]);
 	close(world.go_on[0]);

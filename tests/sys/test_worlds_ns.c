@@ -213,29 +213,48 @@ static void death_outside_is_seen_inside(void **state)
 	mp_segment_close(segment);
 }
 
-/* Both have pid 1, as seen from inside: the death of one says nothing about the other. */
-static void same_pid_in_two_namespaces_is_two_processes(void **state)
-{
+/* Two clients, each in a namespace of its own and holding a lock of its own. */
+struct two {
 	struct outer first, second;
 	mp_segment *segment;
 	mp_lock *one, *two;
+};
 
-	open_lock("one", &segment, &one);
-	assert_int_equal(mp_lock_open(segment, "two", NULL, &two), 0);
-	begin(&first, HOLDS, CLONE_NEWPID, "one");
-	begin(&second, HOLDS, CLONE_NEWPID, "two");
-	assert_int_equal(atomic_load(&first.inner->pid_there),
-			 atomic_load(&second.inner->pid_there));
-	kill_inner(&first);
-	assert_int_equal(mp_lock_acquire(one, PATIENCE), MP_OWNER_DIED);
-	assert_int_equal(mp_lock_acquire(two, MP_MSEC(100)), -ETIMEDOUT);
-	kill_inner(&second);
-	assert_int_equal(mp_lock_acquire(two, PATIENCE), MP_OWNER_DIED);
-	assert_int_equal(mp_lock_release(one), 0);
-	assert_int_equal(mp_lock_release(two), 0);
-	mp_lock_close(one);
-	mp_lock_close(two);
-	mp_segment_close(segment);
+static void begin_two(struct two *both, enum task second)
+{
+	open_lock("one", &both->segment, &both->one);
+	assert_int_equal(mp_lock_open(both->segment, "two", NULL, &both->two), 0);
+	begin(&both->first, HOLDS, CLONE_NEWPID, "one");
+	begin(&both->second, second, CLONE_NEWPID, "two");
+}
+
+static void inherit_from(struct outer *outer, mp_lock *lock)
+{
+	kill_inner(outer);
+	assert_int_equal(mp_lock_acquire(lock, PATIENCE), MP_OWNER_DIED);
+}
+
+static void end_two(struct two *both)
+{
+	assert_int_equal(mp_lock_release(both->one), 0);
+	assert_int_equal(mp_lock_release(both->two), 0);
+	mp_lock_close(both->one);
+	mp_lock_close(both->two);
+	mp_segment_close(both->segment);
+}
+
+/* Both have pid 1, as seen from inside: the death of one says nothing about the other. */
+static void same_pid_in_two_namespaces_is_two_processes(void **state)
+{
+	struct two both;
+
+	begin_two(&both, HOLDS);
+	assert_int_equal(atomic_load(&both.first.inner->pid_there),
+			 atomic_load(&both.second.inner->pid_there));
+	inherit_from(&both.first, both.one);
+	assert_int_equal(mp_lock_acquire(both.two, MP_MSEC(100)), -ETIMEDOUT);
+	inherit_from(&both.second, both.two);
+	end_two(&both);
 }
 
 static void restart_mpd(void)
@@ -256,27 +275,16 @@ static void restart_mpd(void)
  * descriptors, so no byte speaks for it. */
 static void clients_in_namespaces_outlive_mpd_and_are_watched_again(void **state)
 {
-	struct outer first, second;
-	mp_segment *segment;
-	mp_lock *one, *two;
+	struct two both;
 
-	open_lock("one", &segment, &one);
-	assert_int_equal(mp_lock_open(segment, "two", NULL, &two), 0);
-	begin(&first, HOLDS, CLONE_NEWPID, "one");
-	begin(&second, HOLDS_WITHOUT_DESCRIPTORS, CLONE_NEWPID, "two");
+	begin_two(&both, HOLDS_WITHOUT_DESCRIPTORS);
 	restart_mpd();
 	harness_sleep_ms(1500); /* it looks after a second at those of whom it has not heard */
-	assert_int_equal(mp_lock_acquire(one, MP_NOW), -EAGAIN);
-	assert_int_equal(mp_lock_acquire(two, MP_NOW), -EAGAIN);
-	kill_inner(&first);
-	assert_int_equal(mp_lock_acquire(one, PATIENCE), MP_OWNER_DIED);
-	kill_inner(&second);
-	assert_int_equal(mp_lock_acquire(two, PATIENCE), MP_OWNER_DIED);
-	assert_int_equal(mp_lock_release(one), 0);
-	assert_int_equal(mp_lock_release(two), 0);
-	mp_lock_close(one);
-	mp_lock_close(two);
-	mp_segment_close(segment);
+	assert_int_equal(mp_lock_acquire(both.one, MP_NOW), -EAGAIN);
+	assert_int_equal(mp_lock_acquire(both.two, MP_NOW), -EAGAIN);
+	inherit_from(&both.first, both.one);
+	inherit_from(&both.second, both.two);
+	end_two(&both);
 }
 
 static const struct harness_test tests[] = {

@@ -5,6 +5,7 @@
  * segment out of it and is inherited from at once.
  */
 #include "harness.h"
+#include "harness_mpd.h"
 #include "program.h"
 
 #include <libshm.h>
@@ -101,19 +102,6 @@ static void end(struct holder *holder)
 	}
 }
 
-static uint64_t count_deaths(void)
-{
-	const struct mp_snapshot *snapshot;
-	mp_observer *observer;
-	uint64_t deaths;
-
-	assert_int_equal(mp_observe_open(NULL, &observer), 0);
-	assert_int_equal(mp_observe_snapshot(observer, 0, &snapshot), 0);
-	deaths = snapshot->deaths;
-	mp_observe_close(observer);
-	return deaths;
-}
-
 /* While it is away for long: what it holds stays its own, all else goes on. */
 static void expect_patience(struct holder *holder)
 {
@@ -127,7 +115,7 @@ static void expect_patience(struct holder *holder)
 		assert_int_equal(mp_queue_get(holder->queue, &item, sizeof item, MP_NOW),
 				 sizeof item);
 	}
-	assert_int_equal(count_deaths(), 0);
+	assert_int_equal(harness_count_deaths(), 0);
 }
 
 /* It releases as if nothing had been: no OWNER_DIED. */
@@ -137,7 +125,7 @@ static void expect_return(struct holder *holder)
 	assert_int_equal(mp_lock_acquire(holder->lock, PATIENCE), 0);
 	assert_int_equal(mp_lock_release(holder->lock), 0);
 	harness_join(holder->pid);
-	assert_int_equal(count_deaths(), 0);
+	assert_int_equal(harness_count_deaths(), 0);
 }
 
 static void holder_that_is_stopped_for_long_is_not_taken_for_dead(void **state)
@@ -211,24 +199,13 @@ static void holder_that_is_frozen_for_long_is_not_taken_for_dead(void **state)
 	assert_true(harness_until(is_removed, folder, 10000));
 }
 
-static pid_t find_mpd(void)
-{
-	struct mp_endpoint_info info;
-	mp_observer *observer;
-
-	assert_int_equal(mp_observe_open(NULL, &observer), 0);
-	assert_int_equal(mp_observe_endpoint(observer, &info), 0);
-	mp_observe_close(observer);
-	return (pid_t)info.mpd_pid;
-}
-
 static void death_is_seen_by_peers_while_mpd_is_stopped(void **state)
 {
 	struct holder holder = { .core_folder = NULL };
 	pid_t mpd;
 
 	begin(&holder);
-	mpd = find_mpd();
+	mpd = harness_find_mpd();
 	program_stop(mpd);
 	harness_kill(holder.pid);
 	assert_int_equal(mp_lock_acquire(holder.lock, PATIENCE), MP_OWNER_DIED);
