@@ -55,6 +55,7 @@ static void die_with_a_core(struct holder *holder)
 {
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	static char message[MIB];
+	char byte;
 
 	for (unsigned i = 0; i < 128; i++)
 		assert_int_equal(mp_queue_put(holder->queue, message, sizeof message, MP_NOW), 0);
@@ -63,6 +64,8 @@ static void die_with_a_core(struct holder *holder)
 	prctl(PR_SET_DUMPABLE, 1);
 	signal(SIGABRT, SIG_DFL);
 	assert_int_equal(write(holder->ready[1], "x", 1), 1);
+	/* Until somebody else is in the segment, which would end with us. */
+	assert_int_equal(read(holder->go_on[0], &byte, 1), 1);
 	kill(getpid(), SIGABRT);
 }
 
@@ -255,6 +258,7 @@ static void core_of_a_client_leaves_the_segment_out(void **state)
 		harness_skip("kernel.core_pattern does not write to a file 'core'");
 	assert_non_null(mkdtemp(folder));
 	begin(&holder);
+	assert_int_equal(write(holder.go_on[1], "x", 1), 1);
 	begin_ns = harness_now_ns();
 	assert_int_equal(mp_lock_acquire(holder.lock, PATIENCE), MP_OWNER_DIED);
 	print_message("inherited after %.1f ms\n", (double)(harness_now_ns() - begin_ns) / 1e6);
