@@ -12,6 +12,7 @@
 
 #include "blockword.h"
 #include "seg.h"
+#include "turn.h"
 
 #define ARENA_CLASSES 19         /* 64 B .. 16 KiB in runs of one or more granules */
 #define ARENA_SMALL_MAX 16384
@@ -101,6 +102,9 @@ void arena_flush(struct seg *seg, struct arena_cache *cache, uint32_t client);
  * any number at once. `is_current(ctx)` is asked after a word was read and before it is changed:
  * false means the slot was already swept and reused, so stop. */
 void arena_sweep(struct seg *seg, uint32_t client, bool (*is_current)(void *ctx), void *ctx);
+/* As much of it as the walk's turn allows; false: it goes on with the walk. */
+bool arena_sweep_some(struct seg *seg, uint32_t client, bool (*is_current)(void *ctx), void *ctx,
+		      struct walk *walk);
 
 /* The arena as tools and tests see it; reads words only, tolerates any content. */
 struct arena_usage {

@@ -88,7 +88,16 @@ static bool sweep_granule(const struct sweep *sweep, uint32_t granule)
 	return sweep_word(sweep, &block);
 }
 
-void arena_sweep(struct seg *seg, uint32_t client, bool (*is_current)(void *ctx), void *ctx)
+static_assert(RUN_BLOCKS_MAX < TURN_STEP_MAX, "a turn has to have room for a run");
+
+static uint32_t looks_of_granule(const struct seg *seg, uint32_t granule)
+{
+	return block_word_state(load_relaxed(&seg->granules[granule])) == BLOCK_RUN
+		       ? RUN_BLOCKS_MAX : 1;
+}
+
+bool arena_sweep_some(struct seg *seg, uint32_t client, bool (*is_current)(void *ctx), void *ctx,
+		      struct walk *walk)
 {
 	const struct sweep sweep = {
 		.seg = seg, .client = client, .is_current = is_current, .ctx = ctx
@@ -98,12 +107,23 @@ void arena_sweep(struct seg *seg, uint32_t client, bool (*is_current)(void *ctx)
 
 	/* The generation is the dead one's only if the slot still is. */
 	if (!is_current(ctx))
-		return;
-	for (uint32_t i = 0; i < high; i++)
-		if (!sweep_granule(&sweep, i))
-			return;
+		return true;
+	for (; walk->at < high; walk->at++) {
+		if (!turn_take(walk->turn, looks_of_granule(seg, walk->at)))
+			return false;
+		if (!sweep_granule(&sweep, walk->at))
+			return true;
+	}
 	/* Last: granules it began to cover have no head yet, those it had covered are free now. */
 	guard_release_dead(&seg->header->arena_guard, client, generation);
+	return true;
+}
+
+void arena_sweep(struct seg *seg, uint32_t client, bool (*is_current)(void *ctx), void *ctx)
+{
+	struct walk all = { .turn = NULL };
+
+	arena_sweep_some(seg, client, is_current, ctx, &all);
 }
 
 /* -- looking ---------------------------------------------------------------------------------- */

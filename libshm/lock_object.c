@@ -71,7 +71,10 @@ static uint64_t site_of(struct seg *seg, uint64_t who, uint64_t offset)
 	return 0;
 }
 
-static void recover_lock(struct seg *seg, void *object, struct sweep *sweep)
+/* Rings take longer than looks. */
+#define LOOKS_OF_A_DEATH 4096
+
+static bool recover_lock(struct seg *seg, void *object, struct sweep *sweep)
 {
 	struct shm_lock *shared = object;
 	uint64_t word = load_acquire(&shared->word);
@@ -79,6 +82,9 @@ static void recover_lock(struct seg *seg, void *object, struct sweep *sweep)
 	/* Read before the sweep is asked whether it is current: else it is another's. */
 	uint32_t pid = client_word_pid(slot_client_word(seg, sweep->client));
 
+	if (sweep_has_thread(sweep, lock_word_owner(word)) &&
+	    !turn_take(sweep->inside.turn, LOOKS_OF_A_DEATH))
+		return false;
 	while (sweep_has_thread(sweep, lock_word_owner(word)) && sweep_is_current(sweep)) {
 		/* Several recoverers store the same; before the CAS that says DIED. */
 		store_relaxed(&shared->died_who, lock_word_owner(word));
@@ -90,8 +96,9 @@ static void recover_lock(struct seg *seg, void *object, struct sweep *sweep)
 			continue;
 		add_relaxed(&shared->deaths, 1);
 		wait_wake_all(seg, NULL, &shared->waiters);
-		return;
+		break;
 	}
+	return true;
 }
 
 static struct shm_waiters *lock_waiters(void *object, unsigned condition)
@@ -120,12 +127,15 @@ static uint64_t lock_progress(struct seg *seg, void *object, unsigned condition)
 	return load_relaxed(&shared->grants) + load_relaxed(&shared->word);
 }
 
-static void lock_blocks(struct seg *seg, void *object, object_each each, void *arg)
+static bool lock_blocks(struct seg *seg, void *object, struct walk *walk, object_each each,
+			void *arg)
 {
 	(void)seg;
 	(void)object;
+	(void)walk;
 	(void)each;
 	(void)arg;
+	return true;
 }
 
 extern const struct object_type lock_type;

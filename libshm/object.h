@@ -9,6 +9,7 @@
 
 #include "opts.h"
 #include "self.h"
+#include "turn.h"
 
 struct sweep; /* recover.c: one dead client being swept */
 
@@ -20,16 +21,17 @@ struct object_type {
 	enum object_kind kind;
 	const char *name;
 	uint64_t bytes; /* smallest block it can live in */
-	/* Finish or undo what a dead client left. */
-	void (*recover)(struct seg *seg, void *object, struct sweep *sweep);
+	/* Finish or undo what a dead client left. False: it goes on with sweep->inside. */
+	bool (*recover)(struct seg *seg, void *object, struct sweep *sweep);
 	/* The wait set of a condition, NULL if there is none. */
 	struct shm_waiters *(*waiters)(void *object, unsigned condition);
-	/* Could a thread of that client get ahead now? */
+	/* Could a thread of that client get ahead now? True also where that takes long to see. */
 	bool (*is_ready)(struct seg *seg, void *object, unsigned condition, uint32_t client);
 	/* A word that changes whenever somebody gets ahead. */
 	uint64_t (*progress)(struct seg *seg, void *object, unsigned condition);
-	/* Every block that hangs on it, besides its own. */
-	void (*blocks)(struct seg *seg, void *object, object_each each, void *arg);
+	/* Every block that hangs on it, besides its own. False: it goes on with the walk. */
+	bool (*blocks)(struct seg *seg, void *object, struct walk *walk, object_each each,
+		       void *arg);
 };
 
 const struct object_type *object_type(uint32_t kind);
@@ -96,8 +98,9 @@ static inline const char *object_raw_name(const struct object_handle *handle)
 	return handle->seg->directory[handle->index].name;
 }
 
-/* Recovery: finish what a dead thread of `client` was making or freeing. */
-void object_finish_intent(struct sweep *sweep, uint32_t thread);
+/* Recovery: finish what a dead thread of `client` was making or freeing. False: it goes on with
+ * sweep->inside. */
+bool object_finish_intent(struct sweep *sweep, uint32_t thread);
 
 /* A recoverer takes over what the swept one holds: another may finish the sweep meanwhile, and the
  * object would be freed under it. NULL: it is gone, or no object, or was swept by another. */
@@ -110,5 +113,17 @@ void object_let_go(struct seg *seg, uint32_t index);
 /* Free what has no name and is not held by any client. Waits for nobody (its caller may hold the
  * guard): if the guard is taken, its holder does it when he lets go. */
 void object_free_unheld(struct seg *seg);
+
+/* Where freeing goes on. Between two pieces of one object mpd has the guard of the directory; if it
+ * dies there, its successor finishes the intent. */
+struct object_freeing {
+	struct walk walk;   /* over the directory, */
+	struct walk inside; /* and over the blocks of one object */
+	enum { FREEING_NONE, FREEING_UNLINKS, FREEING_FREES } stage;
+	bool is_wanted_again; /* somebody else wished for it while we had the guard */
+	unsigned passes;
+};
+/* mpd: as much of object_free_unheld as the walks' turn allows; false: it goes on with them. */
+bool object_free_some(struct seg *seg, struct object_freeing *freeing);
 
 #endif

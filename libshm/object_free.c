@@ -37,6 +37,10 @@ void intent_done(struct shm_intent *intent)
 	store_release(&intent->kind, INTENT_NONE);
 }
 
+/* Wishes that come while one frees. Nobody makes as many, unless he forges them: then it is left to
+ * the next who has the guard. */
+#define FREE_PASSES 1000
+
 /* Whose blocks are linked, unlinked or freed, and whether that still is his to have done. */
 struct owner {
 	struct seg *seg;
@@ -78,23 +82,27 @@ static void free_each(void *arg, uint64_t reference)
 	arena_free(owner->seg, NULL, owner->client, reference);
 }
 
-/* Its own block and all that hang on it. */
-static void for_each_block(struct shm_entry *entry, object_each each, struct owner *owner)
+/* Its own block and all that hang on it. False: it goes on with the walk. */
+static bool for_each_block(struct shm_entry *entry, struct walk *walk, object_each each,
+			   struct owner *owner)
 {
 	const struct object_type *type = object_type(load_relaxed(&entry->kind));
 	uint64_t reference = load_relaxed(&entry->object);
 	void *object = type ? object_of_entry(owner->seg, entry, type) : NULL;
 
-	if (object)
-		type->blocks(owner->seg, object, each, owner);
+	if (object && !type->blocks(owner->seg, object, walk, each, owner))
+		return false;
 	each(owner, reference);
+	walk->at = 0;
+	return true;
 }
 
 void object_link_blocks(struct seg *seg, struct shm_entry *entry)
 {
 	struct owner me = { .seg = seg, .client = seg->client };
+	struct walk all = { .turn = NULL };
 
-	for_each_block(entry, link_each, &me);
+	for_each_block(entry, &all, link_each, &me);
 }
 
 /* The guard is held. */
@@ -103,15 +111,16 @@ static void free_object(struct seg *seg, struct shm_intent *intent, struct shm_e
 {
 	uint64_t freed = entry_word(ENTRY_FREE, entry_word_generation(word));
 	struct owner me = { .seg = seg, .client = seg->client };
+	struct walk all = { .turn = NULL };
 
 	intent_begin(intent, INTENT_FREE_OBJECT, entry_offset(seg, entry), word, freed);
-	for_each_block(entry, unlink_each, &me);
+	for_each_block(entry, &all, unlink_each, &me);
 	store_release(&entry->word, freed);
-	for_each_block(entry, free_each, &me);
+	for_each_block(entry, &all, free_each, &me);
 	intent_done(intent);
 }
 
-void object_finish_intent(struct sweep *sweep, uint32_t thread)
+bool object_finish_intent(struct sweep *sweep, uint32_t thread)
 {
 	struct seg *seg = sweep->seg;
 	struct shm_intent *intent = &seg->threads[thread].intent;
@@ -122,15 +131,17 @@ void object_finish_intent(struct sweep *sweep, uint32_t thread)
 
 	dead.unfinished = kind == INTENT_CREATE_OBJECT ? after : before;
 	if (!entry || entry < seg->directory || entry >= seg->directory + seg->at.max_objects)
-		return;
+		return true;
 	dead.word = &entry->word;
 	if (kind == INTENT_CREATE_OBJECT && load_acquire(&entry->word) == after)
-		for_each_block(entry, link_each, &dead);
-	if (kind == INTENT_FREE_OBJECT && load_acquire(&entry->word) == before) {
-		for_each_block(entry, unlink_each, &dead);
-		if (sweep_is_current(sweep))
-			cas_seqcst(&entry->word, &before, after);
-	}
+		return for_each_block(entry, &sweep->inside, link_each, &dead);
+	if (kind != INTENT_FREE_OBJECT || load_acquire(&entry->word) != before)
+		return true;
+	if (!for_each_block(entry, &sweep->inside, unlink_each, &dead))
+		return false;
+	if (sweep_is_current(sweep))
+		cas_seqcst(&entry->word, &before, after);
+	return true;
 }
 
 static bool is_unheld(struct seg *seg, uint32_t index)
@@ -161,12 +172,17 @@ static void free_all_unheld(struct seg *seg, struct shm_intent *intent)
 }
 
 /* mpd has a thread slot of its own in each segment and no self: it never waits there. */
+static struct shm_intent *intent_of_mpd(struct seg *seg)
+{
+	return &seg->threads[SLOT_MPD].intent;
+}
+
 static struct shm_intent *own_intent(struct seg *seg)
 {
 	struct self *me;
 
 	if (seg->client == SLOT_MPD)
-		return &seg->threads[SLOT_MPD].intent;
+		return intent_of_mpd(seg);
 	/* On its way out, or on its way in after a fork: no thread of it takes part. */
 	if (seg->client == SLOT_NONE || load_acquire(&seg->fork_epoch) != self_fork_epoch())
 		return NULL;
@@ -188,20 +204,125 @@ static bool free_as_wanted(struct seg *seg)
 	return swap_seqcst(&header->free_wanted, 0);
 }
 
+static void free_while_wanted(struct seg *seg, bool is_wanted)
+{
+	for (unsigned pass = 0; is_wanted && pass < FREE_PASSES; pass++)
+		is_wanted = free_as_wanted(seg);
+	if (is_wanted)
+		swap_seqcst(&seg->header->free_wanted, 1);
+}
+
+/* mpd frees in pieces, when it has come to that. */
+static void free_now_or_later(struct seg *seg, bool is_wanted)
+{
+	if (seg->frees_later)
+		seg->is_free_due |= is_wanted;
+	else
+		free_while_wanted(seg, is_wanted);
+}
+
 void object_free_unheld(struct seg *seg)
 {
-	bool is_wanted = is_any_unheld(seg);
-
-	while (is_wanted)
-		is_wanted = free_as_wanted(seg);
+	free_now_or_later(seg, seg->frees_later || is_any_unheld(seg));
 }
 
 void object_free_if_unheld(struct seg *seg, uint32_t index)
 {
-	bool is_wanted = is_unheld(seg, index);
+	free_now_or_later(seg, is_unheld(seg, index));
+}
 
-	while (is_wanted)
-		is_wanted = free_as_wanted(seg);
+/* --- in pieces --- */
+
+static void let_go_of_guard(struct seg *seg, struct object_freeing *freeing)
+{
+	guard_release(&seg->header->directory_guard, seg->client, seg->client_generation);
+	freeing->is_wanted_again |= swap_seqcst(&seg->header->free_wanted, 0) != 0;
+}
+
+/* With the guard, or false: it is held, has a name, or who has the guard does it. */
+static bool begin_freeing(struct seg *seg, struct object_freeing *freeing, uint32_t index)
+{
+	struct shm_header *header = seg->header;
+	struct shm_entry *entry = &seg->directory[index];
+	uint64_t word;
+
+	if (!is_unheld(seg, index))
+		return false;
+	swap_seqcst(&header->free_wanted, 1);
+	if (!guard_try(&header->directory_guard, seg->client, seg->client_generation))
+		return false;
+	swap_seqcst(&header->free_wanted, 0);
+	word = load_acquire(&entry->word);
+	if (!is_unheld(seg, index)) {
+		let_go_of_guard(seg, freeing);
+		return false;
+	}
+	intent_begin(intent_of_mpd(seg), INTENT_FREE_OBJECT, entry_offset(seg, entry), word,
+		     entry_word(ENTRY_FREE, entry_word_generation(word)));
+	freeing->stage = FREEING_UNLINKS;
+	return true;
+}
+
+/* As free_object, in pieces. */
+static bool free_entry_some(struct seg *seg, struct object_freeing *freeing, uint32_t index)
+{
+	struct shm_entry *entry = &seg->directory[index];
+	struct owner me = { .seg = seg, .client = seg->client };
+
+	if (freeing->stage == FREEING_NONE && !begin_freeing(seg, freeing, index))
+		return true;
+	if (freeing->stage == FREEING_UNLINKS) {
+		if (!for_each_block(entry, &freeing->inside, unlink_each, &me))
+			return false;
+		store_release(&entry->word,
+			      entry_word(ENTRY_FREE,
+					 entry_word_generation(load_relaxed(&entry->word))));
+		freeing->stage = FREEING_FREES;
+	}
+	if (!for_each_block(entry, &freeing->inside, free_each, &me))
+		return false;
+	freeing->stage = FREEING_NONE;
+	intent_done(intent_of_mpd(seg));
+	let_go_of_guard(seg, freeing);
+	return true;
+}
+
+static uint32_t looks_for_holders(const struct seg *seg, uint32_t index)
+{
+	return entry_word_is_unnamed(load_relaxed(&seg->directory[index].word)) ? CLIENTS_MAX : 1;
+}
+
+static bool free_pass(struct seg *seg, struct object_freeing *freeing)
+{
+	struct walk *walk = &freeing->walk;
+	uint32_t high = seg_objects_high(seg);
+
+	for (; walk->at < high; walk->at++) {
+		bool is_begun = freeing->stage != FREEING_NONE;
+
+		if (!is_begun && !turn_take(walk->turn, looks_for_holders(seg, walk->at)))
+			return false;
+		if (!free_entry_some(seg, freeing, walk->at))
+			return false;
+	}
+	walk->at = 0;
+	return true;
+}
+
+/* Whose wish is not heard in the last pass has it granted with the next one that has the guard. */
+bool object_free_some(struct seg *seg, struct object_freeing *freeing)
+{
+	seg->is_free_due = false;
+	while (free_pass(seg, freeing)) {
+		if (!freeing->is_wanted_again)
+			return true;
+		freeing->is_wanted_again = false;
+		if (++freeing->passes == FREE_PASSES) {
+			swap_seqcst(&seg->header->free_wanted, 1);
+			return true;
+		}
+	}
+	return false;
 }
 
 int object_lock_directory(struct seg *seg)
@@ -216,6 +337,5 @@ void object_unlock_directory(struct seg *seg)
 
 	guard_release(&seg->header->directory_guard, seg->client, seg->client_generation);
 	is_wanted = swap_seqcst(&seg->header->free_wanted, 0);
-	while (is_wanted)
-		is_wanted = free_as_wanted(seg);
+	free_while_wanted(seg, is_wanted);
 }

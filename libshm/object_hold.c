@@ -186,18 +186,23 @@ void *object_hold(struct sweep *sweep, uint32_t index, const struct object_type 
 	return object;
 }
 
+/* Several entries name one object only if they were forged, or by leftovers of another. */
+#define NAMES_TRIED 4
+
 void *object_hold_waited(struct seg *seg, uint32_t client, uint64_t offset, uint32_t *ret_index,
 			 const struct object_type **ret_type)
 {
 	uint64_t word = slot_client_word(seg, client);
 	uint32_t high = client < seg->at.max_clients ? seg_objects_high(seg) : 0;
 
-	for (uint32_t i = 0; i < high; i++) {
+	for (uint32_t i = 0, tries = 0; i < high && tries < NAMES_TRIED; i++) {
 		struct shm_object *object;
 
 		if (!has_bit(seg, client, i) ||
-		    reference_offset(load_relaxed(&seg->directory[i].object)) != offset ||
-		    !take_over(seg, i, client, word))
+		    reference_offset(load_relaxed(&seg->directory[i].object)) != offset)
+			continue;
+		tries++;
+		if (!take_over(seg, i, client, word))
 			continue;
 		*ret_index = i;
 		object = held_object(seg, i, ret_type);

@@ -13,6 +13,9 @@
 
 #include <libshm/queue.h>
 
+/* In so many cells one looks for whom one rings. */
+#define QUEUE_NEAR 1024
+
 /* A queue as this process sees it: everything that was checked once. */
 struct ring {
 	struct seg *seg;
@@ -76,6 +79,10 @@ uint32_t ring_head_blocker(struct ring *ring);
 
 bool ring_is_writable(struct ring *ring);
 bool ring_has_ready(struct ring *ring);
+/* Is the cell that decides about a put (take) that near to its hint, and is it none or a busy one?
+ * False also where it is farther away. */
+bool ring_is_surely_full(struct ring *ring);
+bool ring_has_surely_none(struct ring *ring);
 int64_t ring_size(struct ring *ring);
 /* READY cells behind the head: messages that came back. */
 int64_t ring_count_behind(struct ring *ring);
@@ -154,6 +161,10 @@ void queue_put_block(struct mp_queue *queue, struct self *me, struct place *plac
 
 bool queue_is_readable(struct ring *ring, uint32_t client);
 bool queue_is_writable(struct ring *ring);
+/* The same for who rings others in vain rather than look long: true where it would take more than
+ * some looks. */
+bool queue_may_be_readable(struct ring *ring, uint32_t client);
+bool queue_may_be_writable(struct ring *ring);
 
 extern const struct object_type queue_type;
 

@@ -26,6 +26,8 @@
 #include <string.h>
 
 #define CAPACITY_DEFAULT 1024
+#define LOOKS_OF_ALL_LEASES (LEASE_CHUNKS_MAX * (LEASES_PER_CHUNK + 1))
+static_assert(LOOKS_OF_ALL_LEASES <= TURN_STEP_MAX, "a turn has to have room for them");
 
 /* What a queue is made from, and its name for sentences. */
 struct queue_wish {
@@ -167,17 +169,28 @@ static void recover_cell(struct ring *ring, struct sweep *sweep, struct shm_cell
 		add_relaxed(&ring->shared->skipped, 1);
 }
 
-static void recover_queue(struct seg *seg, void *object, struct sweep *sweep)
+/* While the dead one's slot is DEAD its own hold keeps the queue: between two pieces it stays this
+ * queue. The records are decided before the first cell, and not again once cells were. */
+static bool recover_queue(struct seg *seg, void *object, struct sweep *sweep)
 {
+	struct walk *walk = &sweep->inside;
 	struct ring ring;
 
 	if (sweep->who || !ring_from_object(seg, object, &ring))
-		return; /* cells and leases belong to processes, not to threads */
-	recover_leases(&ring, sweep);
-	for (uint32_t i = 0; i < ring.capacity; i++)
-		recover_cell(&ring, sweep, &ring.cells[i]);
+		return true; /* cells and leases belong to processes, not to threads */
+	if (walk->at == 0) {
+		if (!turn_take(walk->turn, LOOKS_OF_ALL_LEASES))
+			return false;
+		recover_leases(&ring, sweep);
+	}
+	for (; walk->at < ring.capacity; walk->at++) {
+		if (!turn_take(walk->turn, 1))
+			return false;
+		recover_cell(&ring, sweep, &ring.cells[walk->at]);
+	}
 	/* The recoverer holds the queue (object_hold): it is still this queue. */
 	add_seqcst(&ring.shared->rescan, 1);
+	return true;
 }
 
 /* --- the row --- */
@@ -197,8 +210,8 @@ static bool queue_is_ready(struct seg *seg, void *object, unsigned condition, ui
 
 	if (!ring_from_object(seg, object, &ring))
 		return false;
-	return condition == WAIT_READABLE ? queue_is_readable(&ring, client)
-					  : queue_is_writable(&ring);
+	return condition == WAIT_READABLE ? queue_may_be_readable(&ring, client)
+					  : queue_may_be_writable(&ring);
 }
 
 static uint64_t queue_progress(struct seg *seg, void *object, unsigned condition)
@@ -240,17 +253,24 @@ static void chunk_blocks(struct ring *ring, uint32_t chunk, object_each each, vo
 	each(arg, reference);
 }
 
-static void queue_blocks(struct seg *seg, void *object, object_each each, void *arg)
+static bool queue_blocks(struct seg *seg, void *object, struct walk *walk, object_each each,
+			 void *arg)
 {
 	struct ring ring;
 
 	if (!ring_from_object(seg, object, &ring))
-		return;
-	for (uint32_t i = 0; i < ring.capacity; i++)
-		cell_block(&ring.cells[i], each, arg);
+		return true;
+	for (; walk->at < ring.capacity; walk->at++) {
+		if (!turn_take(walk->turn, 1))
+			return false;
+		cell_block(&ring.cells[walk->at], each, arg);
+	}
+	if (!turn_take(walk->turn, LOOKS_OF_ALL_LEASES))
+		return false;
 	for (uint32_t chunk = 0; chunk < LEASE_CHUNKS_MAX; chunk++)
 		chunk_blocks(&ring, chunk, each, arg);
 	each(arg, load_relaxed(&ring.shared->cells));
+	return true;
 }
 
 const struct object_type queue_type = {

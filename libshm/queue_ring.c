@@ -33,6 +33,8 @@
 
 /* A walk sees each cell at most twice; more means that the words change under it. */
 #define WALK_MAX(capacity) (2 * (capacity) + 64)
+/* Hints are that near, unless they were forged. All of a queue of the default capacity. */
+#define WALK_NEAR WALK_MAX(QUEUE_NEAR)
 
 bool ring_from_object(struct seg *seg, void *object, struct ring *ret_ring)
 {
@@ -81,12 +83,13 @@ struct look {
 	uint64_t word;
 };
 
-/* Walk to the cell that decides about a put: 0 EMPTY at this lap, -EAGAIN full, -EPIPE sealed. */
-static always_inline int find_tail(struct ring *ring, struct look *look)
+/* Walk to the cell that decides about a put: 0 EMPTY at this lap, -EAGAIN full, -EPIPE sealed,
+ * -EBUSY if it is farther away. */
+static always_inline int find_tail(struct ring *ring, uint32_t most, struct look *look)
 {
 	uint64_t position = checked_position(ring, load_relaxed(&ring->shared->tail));
 
-	for (uint32_t steps = 0; steps < WALK_MAX(ring->capacity); steps++) {
+	for (uint32_t steps = 0; steps < most; steps++) {
 		struct shm_cell *cell = &ring->cells[position_index(position)];
 		uint64_t word = load_seqcst(&cell->word);
 		int64_t ahead = lap_difference(cell_word_lap(word), position_lap(position));
@@ -105,12 +108,20 @@ static always_inline int find_tail(struct ring *ring, struct look *look)
 		else
 			position = jump(ring, position, word, true);
 	}
-	return -EAGAIN;
+	return -EBUSY;
+}
+
+/* A walk over all cells sees words that change under it: others are at work, there is no room. */
+static always_inline int find_tail_anywhere(struct ring *ring, struct look *look)
+{
+	int result = find_tail(ring, WALK_MAX(ring->capacity), look);
+
+	return unlikely(result == -EBUSY) ? -EAGAIN : result;
 }
 
 static noinline_ int walk_to_tail(struct ring *ring, struct look *look)
 {
-	return find_tail(ring, look);
+	return find_tail_anywhere(ring, look);
 }
 
 int ring_claim_empty(struct ring *ring, uint32_t client, struct place *ret_place)
@@ -118,7 +129,7 @@ int ring_claim_empty(struct ring *ring, uint32_t client, struct place *ret_place
 	struct look look;
 
 	for (;;) {
-		int result = find_tail(ring, &look);
+		int result = find_tail_anywhere(ring, &look);
 		uint64_t lap = position_lap(look.position), word = look.word;
 
 		if (result < 0)
@@ -140,12 +151,12 @@ void ring_publish(struct place *place)
 		    cell_word(position_lap(place->position), 0, 0, CELL_READY));
 }
 
-/* Walk to the cell that decides about a take: 0 READY, -EAGAIN, -EPIPE sealed. */
-static always_inline int find_head(struct ring *ring, struct look *look)
+/* Walk to the cell that decides about a take: 0 READY, -EAGAIN, -EPIPE sealed, -EBUSY as above. */
+static always_inline int find_head(struct ring *ring, uint32_t most, struct look *look)
 {
 	uint64_t position = checked_position(ring, load_relaxed(&ring->shared->head));
 
-	for (uint32_t steps = 0; steps < WALK_MAX(ring->capacity); steps++) {
+	for (uint32_t steps = 0; steps < most; steps++) {
 		struct shm_cell *cell = &ring->cells[position_index(position)];
 		uint64_t word = load_seqcst(&cell->word);
 		int64_t ahead = lap_difference(cell_word_lap(word), position_lap(position));
@@ -172,18 +183,25 @@ static always_inline int find_head(struct ring *ring, struct look *look)
 			position = position_next(position, ring->capacity);
 		}
 	}
-	return -EAGAIN;
+	return -EBUSY;
+}
+
+static always_inline int find_head_anywhere(struct ring *ring, struct look *look)
+{
+	int result = find_head(ring, WALK_MAX(ring->capacity), look);
+
+	return unlikely(result == -EBUSY) ? -EAGAIN : result;
 }
 
 static noinline_ int walk_to_head(struct ring *ring, struct look *look)
 {
-	return find_head(ring, look);
+	return find_head_anywhere(ring, look);
 }
 
 int ring_find_ready(struct ring *ring, struct taken *ret_found)
 {
 	struct look look;
-	int result = find_head(ring, &look);
+	int result = find_head_anywhere(ring, &look);
 
 	if (result < 0)
 		return result;
@@ -325,6 +343,21 @@ bool ring_has_ready(struct ring *ring)
 	struct look look;
 
 	return walk_to_head(ring, &look) == 0;
+}
+
+bool ring_is_surely_full(struct ring *ring)
+{
+	struct look look;
+
+	return find_tail(ring, WALK_NEAR, &look) == -EAGAIN;
+}
+
+bool ring_has_surely_none(struct ring *ring)
+{
+	struct look look;
+	int result = find_head(ring, WALK_NEAR, &look);
+
+	return result == -EAGAIN || result == -EPIPE;
 }
 
 bool ring_is_full(struct ring *ring)

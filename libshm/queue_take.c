@@ -68,6 +68,20 @@ bool queue_is_writable(struct ring *ring)
 	return load_seqcst(&ring->shared->closed) || ring_is_writable(ring);
 }
 
+/* A closed queue takes three looks at all of its cells and two at its records. */
+bool queue_may_be_readable(struct ring *ring, uint32_t client)
+{
+	if (may_be_behind(ring) || !ring_has_surely_none(ring))
+		return true;
+	return load_seqcst(&ring->shared->closed) &&
+	       (ring->capacity > QUEUE_NEAR || queue_is_readable(ring, client));
+}
+
+bool queue_may_be_writable(struct ring *ring)
+{
+	return load_seqcst(&ring->shared->closed) || !ring_is_surely_full(ring);
+}
+
 /* Nothing to take: is that for ever? */
 static noinline_ int empty_or_drained(struct ring *ring, uint32_t client)
 {

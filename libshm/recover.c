@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What happens when a participant dies. Knows: the order of a sweep, the audit. Does not know: how
- * the death was noticed, what one kind of object has to repair.
+ * What happens when a participant dies. Knows: the order of a sweep, and how it is done in pieces.
+ * Does not know: how the death was noticed, what one kind of object has to repair, who sleeps
+ * though he should not (recover_audit.c).
  *
  * The order, and why:
  *   1 the word says DEAD           the verdict is public, whoever comes next goes on
@@ -16,9 +17,10 @@
  *
  * Each step is idempotent, and each change is a CAS on exactly the word that was seen while the
  * slot was still DEAD in this generation (sweep_is_current): a recoverer that was stopped and comes
- * late changes nothing of a successor's. One that dies leaves the slot DEAD for the next.
+ * late changes nothing of a successor's. One that dies leaves the slot DEAD for the next. mpd
+ * stops in the middle and serves others (recover_some): as one that was stopped and comes late.
  */
-#include "recover.h"
+#include "recover_internal.h"
 
 #include "arena.h"
 #include "clock.h"
@@ -36,25 +38,30 @@ static bool is_current(void *sweep)
 	return sweep_is_current(sweep);
 }
 
-/* Calls `each` for every thread slot of the client. */
-static void for_each_thread(struct sweep *sweep,
-			    void (*each)(struct sweep *sweep, uint32_t thread, uint64_t word))
+/* Calls `each` for every thread slot of the client, from the walk on. False: it goes on there. */
+static bool for_each_thread(struct sweep *sweep,
+			    bool (*each)(struct sweep *sweep, uint32_t thread, uint64_t word))
 {
 	uint32_t high = seg_threads_high(sweep->seg);
 
-	for (uint32_t thread = SLOT_MPD; thread < high; thread++) {
+	for (; sweep->walk.at + SLOT_MPD < high; sweep->walk.at++) {
+		uint32_t thread = sweep->walk.at + SLOT_MPD;
 		uint64_t word = load_acquire(&sweep->seg->threads[thread].word);
 
+		if (!turn_take(sweep->walk.turn, 1))
+			return false;
 		if (thread_word_state(word) != SLOT_FREE &&
-		    thread_word_client(word) == sweep->client && sweep_is_current(sweep))
-			each(sweep, thread, word);
+		    thread_word_client(word) == sweep->client && sweep_is_current(sweep) &&
+		    !each(sweep, thread, word))
+			return false;
 	}
+	return true;
 }
 
-static void finish_intent(struct sweep *sweep, uint32_t thread, uint64_t word)
+static bool finish_intent(struct sweep *sweep, uint32_t thread, uint64_t word)
 {
 	(void)word;
-	object_finish_intent(sweep, thread);
+	return object_finish_intent(sweep, thread);
 }
 
 static void release_guards(const struct sweep *sweep)
@@ -65,73 +72,63 @@ static void release_guards(const struct sweep *sweep)
 	guard_release_dead(&header->graph_guard, sweep->client, sweep->generation);
 }
 
-static void recover_object(struct sweep *sweep, uint32_t index)
+static bool recover_object(struct sweep *sweep, uint32_t index)
 {
 	const struct object_type *type;
 	void *object = object_hold(sweep, index, &type);
+	bool is_done;
 
 	if (!object)
-		return;
-	type->recover(sweep->seg, object, sweep);
+		return true;
+	is_done = type->recover(sweep->seg, object, sweep);
 	object_let_go(sweep->seg, index);
+	if (is_done)
+		sweep->inside.at = 0;
+	return is_done;
 }
 
 /* Only what the client ever had open can name it. */
-static void recover_objects(struct sweep *sweep)
+static bool recover_objects(struct sweep *sweep)
 {
 	atom64 *touched = seg_touched(sweep->seg, sweep->client);
 	uint32_t high = seg_objects_high(sweep->seg);
 
-	for (uint32_t i = 0; i < high; i++)
-		if (load_seqcst(&touched[i / 64]) >> (i % 64) & 1)
-			recover_object(sweep, i);
-}
+	for (; sweep->walk.at < high; sweep->walk.at++) {
+		uint32_t i = sweep->walk.at;
 
-/* What a thread waits for, held as its process holds it. */
-struct waited {
-	uint32_t index; /* in the directory */
-	void *object;
-	const struct object_type *type;
-	unsigned condition;
-	struct shm_waiters *set; /* NULL: it has no such condition */
-};
-
-static bool hold_waited(struct seg *seg, uint32_t thread, uint32_t client, uint32_t i,
-			struct waited *ret_waited)
-{
-	uint64_t record = load_relaxed(&seg->threads[thread].records[i]);
-	void *object = object_hold_waited(seg, client, record & ~UINT64_C(63), &ret_waited->index,
-					  &ret_waited->type);
-
-	if (!object)
-		return false;
-	ret_waited->object = object;
-	ret_waited->condition = record & 63;
-	ret_waited->set = ret_waited->type->waiters(object, ret_waited->condition);
+		if (!turn_take(sweep->walk.turn, 1))
+			return false;
+		if (load_seqcst(&touched[i / 64]) >> (i % 64) & 1 && !recover_object(sweep, i))
+			return false;
+	}
 	return true;
 }
 
 /* Its bits would make wakers choose a dead sleeper. */
-static void leave_wait_sets(struct sweep *sweep, uint32_t thread, uint64_t word)
+static bool leave_wait_sets(struct sweep *sweep, uint32_t thread, uint64_t word)
 {
 	struct shm_thread *slot = &sweep->seg->threads[thread];
 	uint32_t count = load_acquire(&slot->record_count);
 
 	(void)word;
+	if (count > 0 && !turn_take(sweep->walk.turn, LOOKS_OF_WAITED * WAIT_RECORDS_MAX))
+		return false;
 	for (uint32_t i = 0; i < count && i < WAIT_RECORDS_MAX; i++) {
 		struct waited waited;
 
-		if (!hold_waited(sweep->seg, thread, sweep->client, i, &waited))
+		if (!waited_hold(sweep->seg, thread, sweep->client, i, &waited))
 			continue;
 		if (waited.set && sweep_is_current(sweep))
 			and_seqcst(&waited.set->leaf[thread / 64], ~(UINT64_C(1) << (thread % 64)));
 		object_let_go(sweep->seg, waited.index);
 	}
+	return true;
 }
 
-static void free_thread(struct sweep *sweep, uint32_t thread, uint64_t word)
+static bool free_thread(struct sweep *sweep, uint32_t thread, uint64_t word)
 {
 	slot_free_thread(sweep->seg, thread, word);
+	return true;
 }
 
 /* Deaths make the hint of sleepers drift: set it right while we look at all bells anyway. */
@@ -149,28 +146,86 @@ static void recount_asleep(struct seg *seg)
 	store_relaxed(&seg->header->threads_live, live);
 }
 
-static void sweep_client(struct seg *seg, uint32_t client, uint32_t generation)
-{
-	struct sweep sweep = { .seg = seg, .client = client, .generation = generation };
+/* 1 to 8 of the order. Each false: it goes on with sweep->walk. */
 
-	sweep.died_ns = load_relaxed(&seg->clients[client].died_ns);
-	for_each_thread(&sweep, finish_intent);
-	if (!sweep_is_current(&sweep))
-		return;
-	release_guards(&sweep);
-	recover_objects(&sweep);
-	arena_sweep(seg, client, is_current, &sweep);
-	for_each_thread(&sweep, leave_wait_sets);
-	for_each_thread(&sweep, free_thread);
-	if (!sweep_is_current(&sweep))
-		return;
-	/* Before the slot is free: who comes after that finds no dead client and looks no more. */
-	recover_audit(seg);
-	slot_free_client(seg, client, generation);
+static bool finish_intents(struct sweep *sweep)
+{
+	return for_each_thread(sweep, finish_intent);
+}
+
+static bool free_guards(struct sweep *sweep)
+{
+	release_guards(sweep);
+	return true;
+}
+
+static bool free_blocks(struct sweep *sweep)
+{
+	return arena_sweep_some(sweep->seg, sweep->client, is_current, sweep, &sweep->walk);
+}
+
+static bool leave_all_wait_sets(struct sweep *sweep)
+{
+	return for_each_thread(sweep, leave_wait_sets);
+}
+
+static bool free_threads(struct sweep *sweep)
+{
+	return for_each_thread(sweep, free_thread);
+}
+
+/* Before the slot is free: who comes after that finds no dead client and looks no more. */
+static bool audit(struct sweep *sweep)
+{
+	return recover_audit_some(sweep->seg, &sweep->walk);
+}
+
+static bool (*const stages[])(struct sweep *sweep) = {
+	finish_intents,	     free_guards,  recover_objects, free_blocks,
+	leave_all_wait_sets, free_threads, audit,
+};
+
+/* 8: the slot. */
+static void end_sweep(struct sweep *sweep)
+{
+	struct seg *seg = sweep->seg;
+
+	slot_free_client(seg, sweep->client, sweep->generation);
 	add_relaxed(&seg->header->sweeps, 1);
 	recount_asleep(seg);
 	if (seg->client != SLOT_NONE)
 		add_relaxed(&seg->clients[seg->client].recovered, 1);
+}
+
+/* False: it goes on with what it has noted of itself. Another may have finished it between two
+ * stages, as between two pieces. */
+static bool go_on(struct sweep *sweep)
+{
+	for (; sweep->stage < ARRAY_LEN(stages); sweep->stage++) {
+		if (!sweep_is_current(sweep))
+			return true;
+		if (!stages[sweep->stage](sweep))
+			return false;
+		sweep->walk.at = sweep->inside.at = 0;
+	}
+	if (sweep_is_current(sweep))
+		end_sweep(sweep);
+	return true;
+}
+
+static struct sweep make_sweep(struct seg *seg, uint32_t client, uint32_t generation)
+{
+	return (struct sweep){ .seg = seg,
+			       .client = client,
+			       .generation = generation,
+			       .died_ns = load_relaxed(&seg->clients[client].died_ns) };
+}
+
+static void sweep_client(struct seg *seg, uint32_t client, uint32_t generation)
+{
+	struct sweep sweep = make_sweep(seg, client, generation);
+
+	go_on(&sweep);
 }
 
 /* Slots that a recoverer left when it died itself. */
@@ -202,14 +257,19 @@ static void drop_mpds_holds(struct seg *seg)
 		and_seqcst(&seg_touched(seg, SLOT_MPD)[i], 0);
 }
 
+static void mark_dead(struct seg *seg, uint32_t client, uint32_t generation)
+{
+	if (client >= SLOT_FIRST && slot_mark_dead(seg, client, generation))
+		add_relaxed(&seg->header->death_count, 1);
+}
+
 void recover_client(struct seg *seg, uint32_t client, uint32_t generation)
 {
 	if (client == SLOT_MPD)
 		recover_mpd(seg, generation);
 	if (client < SLOT_FIRST || client >= seg->at.max_clients)
 		return;
-	if (slot_mark_dead(seg, client, generation))
-		add_relaxed(&seg->header->death_count, 1);
+	mark_dead(seg, client, generation);
 	sweep_leftovers(seg);
 	object_free_unheld(seg);
 	recover_audit(seg);
@@ -295,75 +355,75 @@ void recover_become_mpd(struct seg *seg, const struct slot_identity *self)
 	object_free_unheld(seg); /* what the former one held, and what it was asked to free */
 }
 
-/* Would it get ahead, or is its bit gone? */
-static bool is_missed(struct seg *seg, uint32_t thread, uint32_t client,
-		      const struct waited *waited)
+/* --- in pieces --- */
+
+void recover_mark_dead(struct seg *seg, uint32_t client, uint32_t generation)
 {
-	return !(load_seqcst(&waited->set->leaf[thread / 64]) >> (thread % 64) & 1) ||
-	       waited->type->is_ready(seg, waited->object, waited->condition, client);
+	if (client < seg->at.max_clients)
+		mark_dead(seg, client, generation);
 }
 
-/* Non-zero if this sleeper ought to be awake: names the state it was seen in. */
-static uint64_t missed(struct seg *seg, uint32_t thread)
+/* The next one that says DEAD. */
+static bool begin_next(struct seg *seg, struct recovery *recovery)
 {
-	uint64_t word = load_acquire(&seg->threads[thread].word);
-	uint32_t count = load_acquire(&seg->threads[thread].record_count);
-	uint64_t state = load_relaxed(&seg->threads[thread].epoch);
-	bool is_any_missed = false;
+	uint32_t high = seg_clients_high(seg);
 
-	if (thread_word_state(word) != SLOT_LIVE)
-		return 0;
-	for (uint32_t i = 0; i < count && i < WAIT_RECORDS_MAX; i++) {
-		struct waited waited;
+	for (uint32_t client = SLOT_FIRST; client < high; client++) {
+		uint64_t word = slot_client_word(seg, client);
 
-		if (!hold_waited(seg, thread, thread_word_client(word), i, &waited))
+		if (client_word_state(word) != SLOT_DEAD)
 			continue;
-		if (waited.set) {
-			is_any_missed |= is_missed(seg, thread, thread_word_client(word), &waited);
-			state = state * 31 + waited.type->progress(seg, waited.object,
-								   waited.condition);
-		}
-		object_let_go(seg, waited.index);
+		recovery->sweep = make_sweep(seg, client, client_word_generation(word));
+		return true;
 	}
-	return is_any_missed ? state | 1 : 0;
+	return false;
 }
 
-unsigned recover_audit(struct seg *seg)
+/* Each look for a dead one counts: who marks slots DEAD all the time has only its own turns. */
+static bool sweep_some(struct seg *seg, struct recovery *recovery, struct turn *turn)
 {
-	uint32_t high = seg_threads_high(seg);
-	unsigned rings = 0;
-
-	for (uint32_t thread = SLOT_FIRST; thread < high; thread++)
-		if (missed(seg, thread)) {
-			wait_ring(seg, thread);
-			rings++;
-		}
-	add_relaxed(&seg->header->audits, 1);
-	return rings;
+	for (;;) {
+		if (!recovery->sweep.seg &&
+		    !turn_take(turn, seg->at.max_clients))
+			return false;
+		if (!recovery->sweep.seg && !begin_next(seg, recovery))
+			return true;
+		recovery->sweep.walk.turn = recovery->sweep.inside.turn = turn;
+		if (!go_on(&recovery->sweep))
+			return false;
+		recovery->sweep.seg = NULL;
+	}
 }
 
-#define MEMORY_RUNG (UINT64_C(1) << 63)
-
-unsigned recover_audit_stalled(struct seg *seg, uint64_t *memory, bool *ret_is_any_new)
+void recover_free_again(struct recovery *recovery)
 {
-	uint32_t high = seg_threads_high(seg);
-	unsigned rings = 0;
+	recovery->is_freed = false;
+	if (recovery->freeing.stage == FREEING_NONE)
+		recovery->freeing.walk.at = 0;
+	else
+		recovery->freeing.is_wanted_again = true;
+}
 
-	*ret_is_any_new = false;
-	for (uint32_t thread = SLOT_FIRST; thread < high; thread++) {
-		uint64_t state = missed(seg, thread) & ~MEMORY_RUNG;
+void recover_all_again(struct recovery *recovery)
+{
+	recovery->is_swept = recovery->is_audited = false;
+	recovery->audit.at = 0;
+	recover_free_again(recovery);
+}
 
-		if (state && (memory[thread] & ~MEMORY_RUNG) == state) {
-			if (!(memory[thread] & MEMORY_RUNG)) {
-				wait_ring(seg, thread);
-				rings++;
-			}
-			state |= MEMORY_RUNG;
-		} else if (state) {
-			*ret_is_any_new = true;
-		}
-		memory[thread] = state;
-	}
-	add_relaxed(&seg->header->audits, 1);
-	return rings;
+bool recover_some(struct seg *seg, struct recovery *recovery, struct turn *turn)
+{
+	recovery->freeing.walk.turn = recovery->freeing.inside.turn = turn;
+	recovery->audit.turn = turn;
+	recovery->is_swept = recovery->is_swept || sweep_some(seg, recovery, turn);
+	if (!recovery->is_swept)
+		return false;
+	recovery->is_freed = recovery->is_freed || object_free_some(seg, &recovery->freeing);
+	if (!recovery->is_freed)
+		return false;
+	recovery->is_audited = recovery->is_audited || recover_audit_some(seg, &recovery->audit);
+	if (!recovery->is_audited)
+		return false;
+	memset(recovery, 0, sizeof *recovery);
+	return true;
 }

@@ -10,7 +10,9 @@
 #ifndef LIBSHM_RECOVER_H
 #define LIBSHM_RECOVER_H
 
+#include "object.h"
 #include "seg.h"
+#include "sweep.h"
 
 /* Sweep one use of a client slot that is proven dead (slot_is_dead or mpd's verdict), then any
  * other slot that was left DEAD, then audit. */
@@ -34,10 +36,40 @@ unsigned recover_all(struct seg *seg);
 /* Ring each sleeper that waits for something ready or whose bit is missing. Returns rings. */
 unsigned recover_audit(struct seg *seg);
 
-/* mpd's periodic form: rings only sleepers that were ready already at the last call with no
+/* As much of it as the walk's turn allows; false: it goes on with the walk. */
+bool recover_audit_some(struct seg *seg, struct walk *walk);
+
+/* mpd's periodic form: rings only sleepers that were ready already at the last look with no
  * progress since (a rung but stopped process must not keep others asleep), once for each such
- * state. `memory` holds THREADS_MAX words, zeroed at first. *ret_is_any_new: somebody was found for
- * the first time, to be rung by the next call. */
-unsigned recover_audit_stalled(struct seg *seg, uint64_t *memory, bool *ret_is_any_new);
+ * state. All zero at first. */
+struct stalled_audit {
+	uint64_t memory[THREADS_MAX];
+	struct walk walk;
+	unsigned rings;  /* of this look, */
+	bool is_any_new; /* and was somebody found for the first time, to be rung by the next? */
+};
+/* As much of a look as the turn allows (NULL: all); false: it goes on with the next call. */
+bool recover_audit_stalled(struct seg *seg, struct stalled_audit *audit, struct turn *turn);
+
+/* --- for one who has others to serve --- */
+
+/* The verdict alone. Who gives it goes on with recover_some. */
+void recover_mark_dead(struct seg *seg, uint32_t client, uint32_t generation);
+
+/* Where a recovery goes on; all zero at first: all is to be done. */
+struct recovery {
+	struct sweep sweep; /* seg NULL: none is under way */
+	struct object_freeing freeing;
+	struct walk audit;
+	bool is_swept, is_freed, is_audited;
+};
+
+/* What it had done is to be done again: all, or only the freeing. */
+void recover_all_again(struct recovery *recovery);
+void recover_free_again(struct recovery *recovery);
+
+/* As much as the turn allows of what recover_client does with every slot that says DEAD, and what
+ * nobody holds any more. True: all is done, and *recovery is as at first. */
+bool recover_some(struct seg *seg, struct recovery *recovery, struct turn *turn);
 
 #endif

@@ -79,6 +79,8 @@ struct seg {
 	uint32_t usable_cpus;
 	int64_t guard_patience_ns; /* how long a guard is waited for (slot.c) */
 	bool is_interruptible;
+	/* mpd: objects that nobody holds any more are freed by object_free_some, not at once. */
+	bool frees_later, is_free_due;
 	bool is_stale; /* a forked child whose parent's objects went before its first call */
 	char name[NAME_BYTES];
 };

@@ -59,6 +59,18 @@ static inline uint32_t client_word_generation(uint64_t word)
 	return (uint32_t)bits_get(word, 36, GENERATION_BITS);
 }
 
+/* Does it say that somebody is in the slot? Forged words may be in no state at all. */
+static inline bool client_word_is_used(uint64_t word)
+{
+	return client_word_state(word) == SLOT_SETUP || client_word_state(word) == SLOT_LIVE;
+}
+
+/* The same, or that he died in it. */
+static inline bool client_word_is_taken(uint64_t word)
+{
+	return client_word_is_used(word) || client_word_state(word) == SLOT_DEAD;
+}
+
 static inline uint64_t client_word_with_state(uint64_t word, enum slot_state state)
 {
 	return (word & ~UINT64_C(15)) | (uint64_t)state;

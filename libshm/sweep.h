@@ -7,6 +7,7 @@
 #define LIBSHM_SWEEP_H
 
 #include "seg.h"
+#include "turn.h"
 
 /* A whole client that died, one that leaves (by itself, while its slot is LIVE), or one thread of a
  * client that lives on. */
@@ -17,6 +18,11 @@ struct sweep {
 	uint64_t who;   /* the one thread, or 0: all of the client */
 	bool is_leaving; /* its own process does it and uses nothing of it any more */
 	uint64_t died_ns;
+
+	/* Where it goes on: in pieces by mpd, all at once by everybody else. */
+	uint32_t stage;      /* of the order (recover.c) */
+	struct walk walk;    /* over that stage's table, */
+	struct walk inside;  /* and over what one row of it names */
 };
 
 /* Does the process itself give up what is its own? Then nobody else sweeps the same. */

@@ -70,9 +70,9 @@ static void repair(struct segment *segment)
 	error = segment_map(segment);
 	if (error == 0) {
 		segment_catch_up(segment);
-	} else {
-		log_error("segment '%s' cannot be mapped: %s", record->name, strerror(-error));
+		return;
 	}
+	log_error("segment '%s' cannot be mapped: %s", record->name, strerror(-error));
 	store_relaxed(&record->adoptions, 0);
 }
 

@@ -38,6 +38,7 @@
 
 #include "log.h"
 #include "loop.h"
+#include "sweeper.h"
 
 #include "libshm/recover.h"
 #include "libshm/slotword.h"
@@ -45,6 +46,7 @@
 #include <string.h>
 
 #define LOOK_NS INT64_C(4000000)
+#define LOOKS_A_TURN 65536 /* at words: some milliseconds at most, then others are served */
 #define QUIET_NS INT64_C(100000000)
 #define QUIET_LOOKS 3 /* one notes who is missed, one rings; time passes also while we stand */
 #define WATCH_FIRST_NS INT64_C(20000000)
@@ -61,11 +63,15 @@ struct patient {
 	int64_t quiet_since_ns; /* ... since when that is the same, */
 	unsigned quiet_looks;   /* ... and for how many looks */
 	uint32_t ticket;        /* the next one at the last look */
-	uint64_t memory[THREADS_MAX]; /* recover_audit_stalled's */
+	bool is_looking;        /* a look is to be gone on with in the next turn of the loop */
+	uint32_t bell_value;    /* ... at its beginning */
+	struct stalled_audit audit;
 };
 
 static struct patient patients[REGISTRY_RECORDS];
 static struct loop_timer look_timer;
+static struct turn turn;
+static unsigned first; /* in this turn */
 static unsigned begun;
 
 static struct patient *patient_of(const struct segment *segment)
@@ -124,8 +130,8 @@ static void wake_up(struct segment *segment)
 	patient->moved = count_rings(segment->seg);
 	be_unquiet(patient);
 	/* Behind the mark, which only grows, nothing was noted yet. */
-	memset(patient->memory, 0,
-	       seg_threads_high(segment->seg) * sizeof(patient->memory[0]));
+	memset(patient->audit.memory, 0,
+	       seg_threads_high(segment->seg) * sizeof(patient->audit.memory[0]));
 	look_in(patient, LOOK_NS);
 }
 
@@ -202,19 +208,24 @@ static int64_t watch_ns(const struct patient *patient, int64_t now)
 	return quiet_ns < WATCH_LAST_NS ? quiet_ns : WATCH_LAST_NS;
 }
 
-static void audit(struct segment *segment)
+/* False: it goes on in the next turn. */
+static bool audit(struct segment *segment)
 {
 	struct patient *patient = patient_of(segment);
-	bool is_any_new;
-	unsigned rings = recover_audit_stalled(segment->seg, patient->memory, &is_any_new);
 
-	if (rings)
-		log_debug("'%s': rang %u sleepers again", segment->record->name, rings);
+	if (!recover_audit_stalled(segment->seg, &patient->audit, &turn))
+		return false;
+	if (patient->audit.rings)
+		log_debug("'%s': rang %u sleepers again", segment->record->name,
+			  patient->audit.rings);
 	if (!has_moved(segment))
 		patient->quiet_looks++;
 	/* Whoever is missed for the first time is rung at the next look. */
-	if (is_any_new && !patient->is_attended)
+	if (patient->audit.is_any_new && !patient->is_attended)
 		be_unquiet(patient);
+	if (segment->seg->is_free_due)
+		sweeper_free(segment);
+	return true;
 }
 
 static bool is_quiet(const struct patient *patient, int64_t now)
@@ -223,24 +234,45 @@ static bool is_quiet(const struct patient *patient, int64_t now)
 }
 
 /* The bell is read before anything else: whoever rings during the look is listened to after it. */
-static void look_at(struct segment *segment, int64_t now)
+static void begin_look(struct segment *segment)
 {
 	struct patient *patient = patient_of(segment);
-	atom32 *bell = &segment->seg->threads[SLOT_MPD].bell;
-	uint32_t value = load_seqcst(bell);
 
+	if (patient->is_looking)
+		return;
+	patient->is_looking = true;
+	patient->bell_value = load_seqcst(&segment->seg->threads[SLOT_MPD].bell);
 	attend_if_asked(segment);
-	audit(segment);
+}
+
+static void end_look(struct segment *segment, int64_t now)
+{
+	struct patient *patient = patient_of(segment);
+
+	patient->is_looking = false;
 	if (patient->is_attended && !(is_quiet(patient, now) && give_up_attention(segment))) {
 		look_in(patient, LOOK_NS);
 		return;
 	}
 	if (!patient->bell && loop_has_words())
-		patient->bell = loop_add_word(bell, value, bell_rang, segment);
+		patient->bell = loop_add_word(&segment->seg->threads[SLOT_MPD].bell,
+					      patient->bell_value, bell_rang, segment);
 	if (may_rest(segment))
 		patient->look_ns = DEADLINE_NEVER;
 	else
 		look_in(patient, watch_ns(patient, now));
+}
+
+/* False: it goes on in the next turn. */
+static bool look_at(struct segment *segment, int64_t now)
+{
+	begin_look(segment);
+	if (!audit(segment)) {
+		look_in(patient_of(segment), 0);
+		return false;
+	}
+	end_look(segment, now);
+	return true;
 }
 
 /* Where many segments are quiet their looks fall together. */
@@ -263,17 +295,25 @@ static bool is_asked(struct segment *segment)
 	return load_seqcst(&header->attention);
 }
 
+/* The one that could not be finished comes last the next time. */
 static void look(void *arg, unsigned events)
 {
 	int64_t now = clock_now_ns();
+	unsigned begin = first;
+	bool is_over = false; /* then only when the next looks are due */
 
-	for (unsigned i = 0; i < REGISTRY_RECORDS; i++) {
+	turn.looks_left = LOOKS_A_TURN;
+	for (unsigned n = 0; n < REGISTRY_RECORDS; n++) {
+		unsigned i = (begin + n) % REGISTRY_RECORDS;
 		struct segment *segment = segment_at(i);
 
 		if (!segment || !segment->seg || !patients[i].look_ns)
 			continue;
-		if (is_asked(segment) || is_due(&patients[i], now))
-			look_at(segment, now);
+		if (!is_over && (is_asked(segment) || is_due(&patients[i], now)) &&
+		    !look_at(segment, now)) {
+			first = (i + 1) % REGISTRY_RECORDS;
+			is_over = true;
+		}
 		look_by(patients[i].look_ns);
 	}
 }

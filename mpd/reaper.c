@@ -9,14 +9,13 @@
 #include "proc.h"
 #include "roster.h"
 #include "quota.h"
+#include "sweeper.h"
 
-#include "libshm/recover.h"
 #include "libshm/slot.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define PROCESSES_MAX 4096
@@ -151,7 +150,7 @@ static void bury(struct process *process, struct watch *watch)
 	unlink_watch(process, watch);
 	give_watch(watch);
 	store_release(&segment->seg->clients[client].verdict, generation);
-	recover_client(segment->seg, client, generation);
+	sweeper_bury(segment, client, generation);
 	segment_check_end(segment);
 }
 
@@ -183,10 +182,9 @@ static void process_ended(void *arg, unsigned events)
 static bool is_slot_used(const struct watch *watch)
 {
 	uint64_t word = slot_client_word(watch->segment->seg, watch->client);
-	enum slot_state state = client_word_state(word);
 
 	return client_word_generation(word) == watch->generation &&
-	       (state == SLOT_LIVE || state == SLOT_SETUP);
+	       client_word_is_used(word);
 }
 
 /* The slots that a process has in a segment, under all its connections. It maps the segment once
@@ -294,11 +292,10 @@ static bool is_slot_of(const struct segment *segment, uint32_t client, uint32_t 
 		       uint32_t pid)
 {
 	uint64_t word = slot_client_word(segment->seg, client);
-	enum slot_state state = client_word_state(word);
 	uint64_t ours = slot_pid_namespace();
 
 	if (client < SLOT_FIRST || client_word_generation(word) != generation ||
-	    (state != SLOT_LIVE && state != SLOT_SETUP))
+	    !client_word_is_used(word))
 		return false;
 	return client_word_pid(word) == pid ||
 	       load_relaxed(&segment->seg->clients[client].pid_namespace) != ours;
@@ -459,13 +456,13 @@ static unsigned watch_slot(struct segment *segment, uint32_t client)
 	struct process *process;
 	struct watch *watch;
 
-	if (client_word_state(word) == SLOT_FREE)
+	if (!client_word_is_taken(word))
 		return 0;
 	if (find_watch(segment, client, &process))
 		return 1;
 	process = known_process(segment, client, generation);
 	if (!process && slot_is_dead(segment->seg, client, generation)) {
-		recover_client(segment->seg, client, generation);
+		sweeper_bury(segment, client, generation);
 		return 0;
 	}
 	if (!process)

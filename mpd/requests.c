@@ -17,9 +17,8 @@
 #include "roster.h"
 #include "log.h"
 #include "quota.h"
+#include "sweeper.h"
 #include "version.h"
-
-#include "libshm/object.h"
 
 #include <libshm/base.h>
 
@@ -357,7 +356,7 @@ static int handle_DETACHED(struct conn *conn, const void *request, struct reply 
 		return is_visible ? -EPERM : -ESTALE;
 	/* What it was the last to hold may go now. */
 	if (segment->seg)
-		object_free_unheld(segment->seg);
+		sweeper_free(segment);
 	error = reaper_unwatch(conn->process, segment, attached->client, attached->generation);
 	return error < 0 && !is_visible ? -ESTALE : error;
 }

@@ -203,6 +203,7 @@ int segment_map(struct segment *segment)
 		roster_file = own_fd_file(keepers->roster());
 	}
 	seg->hooks = &hooks;
+	seg->frees_later = true;
 	seg->roster_fd = keepers->roster();
 	seg->roster_file = roster_file;
 	segment->seg = seg;
@@ -215,7 +216,7 @@ int segment_map(struct segment *segment)
 void segment_catch_up(struct segment *segment)
 {
 	keepers->watch_clients(segment);
-	recover_audit(segment->seg);
+	keepers->repair(segment);
 }
 
 int segment_accept(struct segment *segment)

@@ -25,6 +25,8 @@ struct segment_keepers {
 	void (*ending)(struct segment *segment); /* also one that was never begun */
 	/* Watch every live client slot that nobody watches, sweep the dead; how many live. */
 	unsigned (*watch_clients)(struct segment *segment);
+	/* What happened while nobody looked; record->adoptions is 0 when it is done. */
+	void (*repair)(struct segment *segment);
 	void (*changed)(void); /* something that keeps mpd here may have gone */
 };
 

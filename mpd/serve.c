@@ -19,6 +19,7 @@
 #include "rescue.h"
 #include "segment.h"
 #include "store.h"
+#include "sweeper.h"
 #include "system.h"
 #include "version.h"
 
@@ -47,11 +48,18 @@ static bool is_private, is_after_crash;
 static bool is_activated; /* a service manager made the socket, and listens while we are away */
 static char activated_path[ENDPOINT_BYTES];
 
+static void look_after_no_more(struct segment *segment)
+{
+	doctor_end(segment);
+	sweeper_end(segment);
+}
+
 static const struct segment_keepers keepers = {
 	.roster = roster_fd,
 	.begun = doctor_begin,
-	.ending = doctor_end,
+	.ending = look_after_no_more,
 	.watch_clients = reaper_watch_table,
+	.repair = sweeper_add,
 	.changed = reaper_changed,
 };
 

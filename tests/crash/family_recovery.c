@@ -145,13 +145,12 @@ static void become_mpd(struct seg *seg)
 /* What mpd does when it comes back, then what it does at each of its looks. */
 static int recover_as_mpd(struct scene *scene, struct party *party)
 {
-	static uint64_t memory[THREADS_MAX];
-	bool is_any_new;
+	static struct stalled_audit looks;
 
 	become_mpd(party->seg);
 	recover(scene, party);
 	for (unsigned look = 0; look < 2; look++)
-		recover_audit_stalled(party->seg, memory, &is_any_new);
+		recover_audit_stalled(party->seg, &looks, NULL);
 	return 0;
 }
 

@@ -24,6 +24,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define HANDLES_MAX 4
@@ -47,7 +48,7 @@ struct stage {
 	mp_queue *queues[HANDLES_MAX];
 	struct mp_slot slots[HANDLES_MAX];
 	mp_queue *slot_queues[HANDLES_MAX];
-	uint64_t memory[THREADS_MAX];
+	struct stalled_audit looks;
 };
 
 static const char *name_of(unsigned arg)
@@ -246,11 +247,9 @@ static void sweep(struct stage *stage, unsigned arg)
 
 static void audit(struct stage *stage, unsigned arg)
 {
-	bool is_any_new;
-
 	(void)arg;
 	recover_audit(stage->seg);
-	recover_audit_stalled(stage->seg, stage->memory, &is_any_new);
+	recover_audit_stalled(stage->seg, &stage->looks, NULL);
 }
 
 static void look_around(struct stage *stage, unsigned arg)
@@ -320,11 +319,22 @@ static void leave(struct stage *stage)
 	seg_unmap(stage->seg);
 }
 
+/* Nobody else writes any more: it has an end. */
+static void sweep_in_pieces(struct seg *seg)
+{
+	static struct recovery recovery;
+	struct turn turn = { .looks_left = TURN_STEP_MAX };
+
+	memset(&recovery, 0, sizeof recovery);
+	seg->frees_later = true;
+	while (!recover_some(seg, &recovery, &turn))
+		turn.looks_left = TURN_STEP_MAX;
+}
+
 /* What mpd does when all of them are dead. */
 static void bury_all(struct stage *stage)
 {
 	struct seg *seg = stage->mpd ? stage->mpd : map(true);
-	bool is_any_new;
 
 	if (!seg)
 		return;
@@ -332,10 +342,11 @@ static void bury_all(struct stage *stage)
 		uint32_t generation = client_word_generation(slot_client_word(seg, client));
 
 		store_release(&seg->clients[client].verdict, generation);
-		recover_client(seg, client, generation);
+		recover_mark_dead(seg, client, generation);
 	}
+	sweep_in_pieces(seg);
 	for (unsigned i = 0; i < 3; i++)
-		recover_audit_stalled(seg, stage->memory, &is_any_new);
+		recover_audit_stalled(seg, &stage->looks, NULL);
 	seg_unmap(seg);
 }
 
