@@ -33,7 +33,9 @@ CLEAN = {
                    '.SH SEE ALSO\nNothing.\n',
     'mpd/say.c': '/* SPDX-License-Identifier: MIT\n * Knows: words. */\n'
                  '#define SAY(a) log_error("no %d of "\\\n\t\t"it; mend it", a)\n',
-    'docs/operations.md': '| `no … of it` | mend it |\n',
+    'docs/operations.md': '| `no … of it` | mend it |\n| it was asked for | `--keep` |\n',
+    'libshm/tbl/reasons.h': '/* SPDX-License-Identifier: MIT\n * Reasons. */\n'
+                            'REASON(1, ASKED, "it was asked for")\n',
     'mpd/options.h': '/* SPDX-License-Identifier: MIT\n * Knows: options. */\n'
                      'OPTION(keep, "keep", NULL, NULL, BOTH, FLAG, "stay")\n',
     'libshm/tbl/quotas.h': '/* SPDX-License-Identifier: MIT\n * Quotas. */\n'
@@ -99,6 +101,8 @@ FAULTS = [
     ('manual.py', 'an option that only the program has', 'docs/man/mptop.1.scd', '*--endpoint*', ''),
     ('manual.py', 'an option that only the page has', 'docs/man/mptop.1.scd', None, '*-x*, *--gone*\n'),
     ('logs.py', 'a line not told', 'docs/operations.md', 'of it', 'of us'),
+    ('operations.py', 'an option that is none', 'docs/operations.md', '--keep', '--kept'),
+    ('operations.py', 'a reason not told', 'docs/operations.md', 'asked for', 'wished'),
     ('quotas.py', 'a quota that no test reaches', 'libshm/tbl/quotas.h', None,
      'QUOTA(MORE, more, "bytes-more", "1", "more")\n'),
     ('snippets.py', 'a wrong program', 'docs/program.md', 'return 0', 'return zero'),
