@@ -23,6 +23,7 @@
 #define ADOPTIONS_MAX 3 /* a segment whose repair killed mpd that often is served unrepaired */
 
 #define TURN_NS INT64_C(200000)
+#define AGAIN_NS INT64_C(100000000) /* what the kernel wanted may be there then */
 
 static struct loop_timer orphan_timer, turn_timer;
 static unsigned waiting, next_index;
@@ -54,9 +55,11 @@ static int check_files(const struct segment *segment)
 	return error < 0 ? error : memory_check_same(segment->fd, segment->observer_fd);
 }
 
-/* A segment whose repair kills mpd must not take the others with it: after some attempts it is
+/* 0; -errno: it has to be tried again.
+ *
+ * A segment whose repair kills mpd must not take the others with it: after some attempts it is
  * handed out as it is, and its clients repair it among themselves. */
-static void repair(struct segment *segment)
+static int repair(struct segment *segment)
 {
 	struct registry_record *record = segment->record;
 	int error;
@@ -64,16 +67,21 @@ static void repair(struct segment *segment)
 	if (load_relaxed(&record->adoptions) >= ADOPTIONS_MAX) {
 		log_error("segment '%s' is left as it is: its repair ended mpd %d times",
 			  record->name, ADOPTIONS_MAX);
-		return;
+		return 0;
 	}
 	add_relaxed(&record->adoptions, 1);
 	error = segment_map(segment);
 	if (error == 0) {
 		segment_catch_up(segment);
-		return;
+		return 0;
 	}
-	log_error("segment '%s' cannot be mapped: %s", record->name, strerror(-error));
+	if (memory_is_short(error))
+		log_warning("segment '%s' cannot be mapped yet: %s; mpd tries again", record->name,
+			    strerror(-error));
+	else
+		log_error("segment '%s' cannot be mapped: %s", record->name, strerror(-error));
 	store_relaxed(&record->adoptions, 0);
+	return memory_is_short(error) ? error : 0;
 }
 
 /* False: the registry knows a segment that the store has lost. */
@@ -120,6 +128,7 @@ static int read_lost(int fd, struct proto_open *ret_open, uint64_t *ret_generati
 	struct seg_geometry at;
 	struct shm_client slot;
 	struct stat info;
+	ssize_t got;
 	int error;
 
 	if (fstat(fd, &info) < 0)
@@ -133,9 +142,9 @@ static int read_lost(int fd, struct proto_open *ret_open, uint64_t *ret_generati
 		return error;
 	if (!registry_is_name(header.name) || is_known(&header))
 		return -EEXIST;
-	if (pread(fd, &slot, sizeof(slot), (off_t)(at.clients + SLOT_MPD * sizeof(slot))) !=
-	    (ssize_t)sizeof(slot))
-		return -EBADMSG;
+	got = pread(fd, &slot, sizeof(slot), (off_t)(at.clients + SLOT_MPD * sizeof(slot)));
+	if (got != (ssize_t)sizeof(slot))
+		return got < 0 ? -errno : -EBADMSG;
 	*ret_open = (struct proto_open){ .size_bytes = at.size_bytes,
 					 .max_clients = at.max_clients,
 					 .max_threads = at.max_threads,
@@ -163,7 +172,8 @@ static void enter_lost(unsigned index, int fd, int observer_fd, uint32_t marks)
 	store_put(name, fd, observer_fd);
 	registry_commit(record, has_name ? REGISTRY_READY : REGISTRY_NAMELESS);
 	log_info("segment '%s' was found at its clients", record->name);
-	repair(segment);
+	waiting += segment->is_waiting = true;
+	adopt_now(segment);
 }
 
 int adopt_lost(int fd, int observer_fd)
@@ -222,9 +232,13 @@ void adopt_now(struct segment *segment)
 	if (!segment->is_waiting)
 		return;
 	segment->is_waiting = false;
-	repair(segment);
-	if (--waiting == 0)
+	if (repair(segment) < 0) {
+		segment->is_waiting = true;
+		if (turn_timer.deadline_ns == DEADLINE_NEVER)
+			loop_timer_set(&turn_timer, clock_now_ns() + AGAIN_NS);
+	} else if (--waiting == 0) {
 		await_clients();
+	}
 }
 
 bool adopt_is_done(void)
@@ -232,15 +246,17 @@ bool adopt_is_done(void)
 	return waiting == 0;
 }
 
-/* At least one. */
+/* At least one, unless all have had a turn. */
 static void adopt_until(int64_t deadline_ns)
 {
-	do {
+	while (next_index < REGISTRY_RECORDS && waiting) {
 		struct segment *segment = segment_at(next_index++);
 
 		if (segment)
 			adopt_now(segment);
-	} while (next_index < REGISTRY_RECORDS && waiting && clock_now_ns() < deadline_ns);
+		if (clock_now_ns() >= deadline_ns)
+			return;
+	}
 }
 
 void adopt_rest(void)
@@ -254,8 +270,14 @@ static void take_turn(void *arg, unsigned events)
 	int64_t now = clock_now_ns();
 
 	adopt_until(now + TURN_NS);
-	if (waiting)
+	if (!waiting)
+		return;
+	if (next_index < REGISTRY_RECORDS) {
 		loop_timer_set(&turn_timer, now);
+	} else {
+		next_index = 0;
+		loop_timer_set(&turn_timer, now + AGAIN_NS);
+	}
 }
 
 static void drop_unknown(void)

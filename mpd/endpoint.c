@@ -51,12 +51,21 @@ int endpoint_choose(const char *given, char ret_path[static ENDPOINT_BYTES])
 	return length < ENDPOINT_BYTES ? 0 : -ENAMETOOLONG;
 }
 
-static bool is_same_file(const char *path, int fd)
+/* 1, 0; -errno: it cannot be told. */
+static int compare_file(const char *path, int fd)
 {
 	struct stat named, opened;
 
-	return lstat(path, &named) == 0 && fstat(fd, &opened) == 0 &&
-	       named.st_ino == opened.st_ino && named.st_dev == opened.st_dev;
+	if (lstat(path, &named) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	if (fstat(fd, &opened) < 0)
+		return -errno;
+	return named.st_ino == opened.st_ino && named.st_dev == opened.st_dev;
+}
+
+static bool is_same_file(const char *path, int fd)
+{
+	return compare_file(path, fd) > 0;
 }
 
 /* Only named: whoever serves another socket makes no directory for this one. */
@@ -132,12 +141,12 @@ int endpoint_lock(const char *path)
 	return -EAGAIN;
 }
 
-bool endpoint_is_locked_by(const char *path, int lock_fd)
+int endpoint_is_locked_by(const char *path, int lock_fd)
 {
 	char lock_path[LONG_PATH_BYTES];
 
 	beside(path, ".lock", lock_path);
-	return is_same_file(lock_path, lock_fd);
+	return compare_file(lock_path, lock_fd);
 }
 
 static int option_of(int fd, int option)
@@ -201,11 +210,14 @@ static bool falls_silent(const char *path)
 	return false;
 }
 
-static int clear_stale(const char *path, bool *ret_was_left)
+/* It stays beside us under another name until what its mpd lost has been looked for: if we do not
+ * get there, the next mpd knows. */
+static int clear_stale(const char *path)
 {
+	char left[LONG_PATH_BYTES];
 	struct stat info;
 
-	*ret_was_left = false;
+	beside(path, ".left", left);
 	if (lstat(path, &info) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(info.st_mode))
@@ -213,18 +225,38 @@ static int clear_stale(const char *path, bool *ret_was_left)
 	if (!falls_silent(path))
 		return -EADDRINUSE;
 	log_info("replacing the socket of an mpd that is gone");
-	*ret_was_left = true;
-	return unlink(path) < 0 ? -errno : 0;
+	return rename(path, left) < 0 ? -errno : 0;
 }
 
-int endpoint_listen(const char *path, bool *ret_was_left)
+bool endpoint_exists(const char *path)
+{
+	return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
+bool endpoint_was_left(const char *path)
+{
+	char left[LONG_PATH_BYTES];
+
+	beside(path, ".left", left);
+	return endpoint_exists(left);
+}
+
+void endpoint_settle(const char *path)
+{
+	char left[LONG_PATH_BYTES];
+
+	beside(path, ".left", left);
+	unlink(left);
+}
+
+int endpoint_listen(const char *path)
 {
 	struct sockaddr_un address;
 	int error = wire_address(path, &address);
 	int fd;
 
 	if (error == 0)
-		error = clear_stale(path, ret_was_left);
+		error = clear_stale(path);
 	if (error < 0)
 		return error;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -19,8 +19,8 @@ int endpoint_choose(const char *given, char ret_path[static ENDPOINT_BYTES]);
 /* Own the endpoint. A descriptor to keep, -EAGAIN: another mpd owns it, -errno. */
 int endpoint_lock(const char *path);
 
-/* Is a lock that was handed down still the one of this path? */
-bool endpoint_is_locked_by(const char *path, int lock_fd);
+/* Is a lock that was handed down still the one of this path? -errno: it cannot be told. */
+int endpoint_is_locked_by(const char *path, int lock_fd);
 
 /* A socket that a service manager listens on for us; what it is bound to: 0, or -EINVAL for one
  * without a path. */
@@ -30,10 +30,16 @@ int endpoint_of_socket(int fd, char ret_path[static ENDPOINT_BYTES]);
 /* Why mpd cannot serve there, and what to do. */
 const char *endpoint_advice(int error);
 
-/* Listen; replaces the socket of a dead mpd (*ret_was_left: there was one). Owners only. A
- * descriptor or -errno; -EEXIST: the path is something else than a socket; -EADDRINUSE: somebody
- * answers there without the lock. */
-int endpoint_listen(const char *path, bool *ret_was_left);
+/* Listen; replaces the socket of a dead mpd. Owners only. A descriptor or -errno; -EEXIST: the path
+ * is something else than a socket; -EADDRINUSE: somebody answers there without the lock. */
+int endpoint_listen(const char *path);
+
+/* Is there something, or can that not be told? */
+bool endpoint_exists(const char *path);
+
+/* Was there one, and has nobody looked yet for what its mpd had? Somebody has, from now on. */
+bool endpoint_was_left(const char *path);
+void endpoint_settle(const char *path);
 
 /* Take the socket out of sight and put it back: whoever connected before is still in the queue. */
 bool endpoint_hide(const char *path);

@@ -59,12 +59,12 @@ unsigned keep_count(void)
 	return kept_count;
 }
 
-static void set_number(const char *variable, long number)
+static int set_number(const char *variable, long number)
 {
 	char text[24];
 
 	snprintf(text, sizeof(text), "%ld", number);
-	setenv(variable, text, 1);
+	return setenv(variable, text, 1);
 }
 
 int keep_out_of_the_way(int fd)
@@ -121,9 +121,10 @@ int keep_lay_out(int socket)
 		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ":" : "",
 					 at[i]->name);
 	fcntl(socket, F_SETFD, 0);
-	setenv("LISTEN_FDNAMES", names, 1);
-	set_number("LISTEN_FDS", (long)kept_count);
-	set_number("LISTEN_PID", (long)getpid());
-	set_number(STORE_SOCKET_VARIABLE, socket);
+	if (setenv("LISTEN_FDNAMES", names, 1) < 0 ||
+	    set_number("LISTEN_FDS", (long)kept_count) < 0 ||
+	    set_number("LISTEN_PID", (long)getpid()) < 0 ||
+	    set_number(STORE_SOCKET_VARIABLE, socket) < 0)
+		return -ENOMEM; /* an mpd that is not told of them all would let go of the rest */
 	return 0;
 }

@@ -61,6 +61,11 @@ int memory_check(int fd, uint64_t size_bytes)
 	return 0;
 }
 
+bool memory_is_short(int error)
+{
+	return error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EINTR;
+}
+
 int memory_note(int fd, const void *note, size_t bytes)
 {
 	return fsetxattr(fd, NOTE_NAME, note, bytes, XATTR_CREATE) < 0 ? -errno : 0;

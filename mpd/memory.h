@@ -6,6 +6,7 @@
 #ifndef MPD_MEMORY_H
 #define MPD_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,10 @@ int memory_reopen_read_only(int fd);
 
 /* Is it one that an mpd of this user made: owner, seals, size? 0 or -EPERM, -errno. */
 int memory_check(int fd, uint64_t size_bytes);
+
+/* Such an error is of this moment and not of the file: no memory, no descriptors left, a
+ * signal. */
+bool memory_is_short(int error);
 
 /* A note that only mpd can write, as long as the file's mode is not 0 yet; read by whoever may read
  * the file. 0 or -errno (-ENOTSUP, -ENODATA: this kernel keeps none). */

@@ -38,7 +38,7 @@ static int map_file(int fd)
 	uint8_t *base = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (base == MAP_FAILED)
-		return -errno;
+		return errno == EAGAIN ? -ENOMEM : -errno;
 	head = (struct registry_head *)(void *)base;
 	records = (struct registry_record *)(void *)(base + HEAD_BYTES);
 	return 0;
@@ -98,6 +98,8 @@ int registry_open(int inherited_fd)
 		close(inherited_fd); /* the map and the store keep it */
 		return 0;
 	}
+	if (memory_is_short(error))
+		return error; /* it is whole, and the next mpd's */
 	if (inherited_fd >= 0) {
 		log_error("the registry handed down is unusable: %s", strerror(-error));
 		store_forget("registry");

@@ -6,6 +6,7 @@
 #include "rescue.h"
 
 #include "adopt.h"
+#include "memory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -31,44 +32,58 @@ static bool is_same_file(int fd, int other_fd)
 static int rescue(int folder, const char *number)
 {
 	bool is_root = geteuid() == 0;
-	int fd, observer_fd;
+	int fd, observer_fd, error;
 
 	if (!is_root && fchmodat(folder, number, 0600, 0) < 0)
 		return -errno;
 	fd = openat(folder, number, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
 	observer_fd = openat(folder, number, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd >= 0 && observer_fd >= 0 && is_same_file(fd, observer_fd) &&
-	    (is_root || fchmod(fd, 0) == 0))
+	error = observer_fd < 0 ? -errno : -EACCES;
+	if (observer_fd >= 0 && is_same_file(fd, observer_fd) && (is_root || fchmod(fd, 0) == 0))
 		return adopt_lost(fd, observer_fd);
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 	if (observer_fd >= 0)
 		close(observer_fd);
-	return -EACCES;
+	return error;
 }
 
-static unsigned look_into(const char *pid, const char *prefix)
+/* NULL: no more, or it cannot be read. */
+static struct dirent *next_of(DIR *folder, int *ret_error)
+{
+	struct dirent *entry;
+
+	errno = 0;
+	entry = readdir(folder);
+	if (!entry && errno)
+		*ret_error = -errno;
+	return entry;
+}
+
+/* Who has ended, is somebody else's, or has what is none of ours is passed by. */
+static int look_into(const char *pid, const char *prefix)
 {
 	char path[300], target[LINK_BYTES];
 	struct dirent *entry;
-	unsigned count = 0;
+	int error = 0;
 	DIR *folder;
 
 	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
 	folder = opendir(path);
 	if (!folder)
-		return 0;
-	while ((entry = readdir(folder)) != NULL) {
+		return memory_is_short(-errno) ? -errno : 0;
+	while (!memory_is_short(error) && (entry = next_of(folder, &error)) != NULL) {
 		ssize_t length = readlinkat(dirfd(folder), entry->d_name, target, LINK_BYTES - 1);
 
 		if (length <= 0)
 			continue;
 		target[length] = '\0';
 		if (strncmp(target, prefix, strlen(prefix)) == 0)
-			count += rescue(dirfd(folder), entry->d_name) == 0;
+			error = rescue(dirfd(folder), entry->d_name);
 	}
 	closedir(folder);
-	return count;
+	return memory_is_short(error) ? error : 0;
 }
 
 /* Root may look into everybody's. */
@@ -83,19 +98,19 @@ static bool is_own_process(const char *name)
 	return stat(path, &info) == 0 && (geteuid() == 0 || info.st_uid == geteuid());
 }
 
-unsigned rescue_all(const char *endpoint)
+int rescue_all(const char *endpoint)
 {
 	char prefix[LINK_BYTES];
 	struct dirent *entry;
-	unsigned count = 0;
 	DIR *proc = opendir("/proc");
+	int error = 0;
 
 	if (!proc)
-		return 0;
+		return memory_is_short(-errno) ? -errno : 0;
 	snprintf(prefix, sizeof(prefix), "/memfd:libshm:%s:", endpoint);
-	while ((entry = readdir(proc)) != NULL)
+	while (error == 0 && (entry = next_of(proc, &error)) != NULL)
 		if (is_own_process(entry->d_name))
-			count += look_into(entry->d_name, prefix);
+			error = look_into(entry->d_name, prefix);
 	closedir(proc);
-	return count;
+	return error;
 }

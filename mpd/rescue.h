@@ -9,7 +9,7 @@
 #define MPD_RESCUE_H
 
 /* Adopt every segment of that endpoint that a process of this user, for root any process, holds
- * open; how many. */
-unsigned rescue_all(const char *endpoint);
+ * open. 0; -errno: memory or descriptors were short, and not all could be looked at. */
+int rescue_all(const char *endpoint);
 
 #endif

@@ -124,8 +124,6 @@ int segment_fill_record(struct registry_record *record, const struct proto_open 
 
 	if (error < 0)
 		return error;
-	if (getrandom(&record->generation, sizeof(record->generation), 0) < 0)
-		return -errno;
 	record->size_bytes = plan.size_bytes;
 	record->max_clients = plan.max_clients;
 	record->max_threads = plan.max_threads;
@@ -156,6 +154,8 @@ int segment_create(const struct proto_open *open, const struct segment_maker *ma
 	record = registry_at(index);
 	segment = &segments[index];
 	error = segment_fill_record(record, open, maker);
+	if (error == 0 && getrandom(&record->generation, sizeof(record->generation), 0) < 0)
+		error = -errno;
 	if (error == 0)
 		error = make_files(segment, record);
 	if (error < 0)

@@ -34,6 +34,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define LEAVE_AGAIN_NS INT64_C(250000000) /* where the socket could not be moved */
 #define NEWCOMER_NS INT64_C(10000000)
 #define STATUS_NS INT64_C(1000000000)   /* of what has changed meanwhile, one is told of */
 #define FIRST_CLIENT_NS INT64_C(3000000000) /* whoever started mpd may be slow to come */
@@ -44,7 +45,8 @@ static struct {
 	unsigned segments, clients;
 } told; /* the service manager */
 static uint64_t started_ns;
-static bool is_private, is_after_crash;
+static bool is_private;
+static bool is_handed_down; /* a supervisor has the lock, and starts us again */
 static bool is_activated; /* a service manager made the socket, and listens while we are away */
 static char activated_path[ENDPOINT_BYTES];
 
@@ -93,8 +95,12 @@ static void leave(void *arg, unsigned events)
 		leave_activated();
 		return;
 	}
-	if (!is_unused() || !endpoint_hide(plan.endpoint))
+	if (!is_unused())
 		return;
+	if (!endpoint_hide(plan.endpoint)) {
+		loop_timer_set(&leave_timer, now + LEAVE_AGAIN_NS);
+		return;
+	}
 	if (now - ctl_accept() > NEWCOMER_NS && is_unused()) {
 		log_info("unused, leaving");
 		loop_stop();
@@ -211,9 +217,11 @@ static int open_signals(void)
 static int take_lock(void)
 {
 	int fd = store_take("lock");
+	int is_ours = fd < 0 ? 0 : endpoint_is_locked_by(plan.endpoint, fd);
 
-	if (fd >= 0 && endpoint_is_locked_by(plan.endpoint, fd))
-		return fd;
+	is_handed_down = is_ours != 0 && !store_is_manager_s();
+	if (is_ours != 0)
+		return is_ours < 0 ? is_ours : fd;
 	if (fd >= 0) {
 		store_forget("lock");
 		close(fd);
@@ -234,7 +242,7 @@ static int take_socket(void)
 			endpoint_show(plan.endpoint);
 		return fd;
 	}
-	fd = endpoint_listen(plan.endpoint, &is_after_crash);
+	fd = endpoint_listen(plan.endpoint);
 	if (fd >= 0 && plan.is_system)
 		error = system_open_socket(plan.endpoint, plan.socket_mode, plan.socket_gid);
 	if (error < 0)
@@ -270,13 +278,26 @@ static int take_activated(void)
 }
 
 /* Two memories under one name are possible then, and must not come about unsaid. */
-static void look_for_lost(void)
+static int look_for_lost(void)
 {
-	rescue_all(plan.endpoint);
+	int error = rescue_all(plan.endpoint);
+
+	if (error < 0)
+		return error;
+	endpoint_settle(plan.endpoint);
 	if (plan.is_system && geteuid() != 0)
 		log_warning("the mpd before this one did not hand its segments down; only root "
 			    "could look for them at other users' processes: those that still run "
 			    "keep memory whose name will be made anew");
+	return 0;
+}
+
+/* No registry tells then what the mpd before this one had. */
+static bool is_after_crash(int registry_fd)
+{
+	if (registry_fd >= 0 && registry_restarts() == 0)
+		return true; /* of no use: another one was made */
+	return is_activated ? registry_fd < 0 : endpoint_was_left(plan.endpoint);
 }
 
 static int open_parts(int listen_fd)
@@ -284,8 +305,6 @@ static int open_parts(int listen_fd)
 	int registry_fd = store_take("registry");
 	int error = loop_open();
 
-	/* No file tells whether there was an mpd before this one: look at the clients then. */
-	is_after_crash |= is_activated && registry_fd < 0;
 	if (error == 0)
 		error = registry_open(registry_fd);
 	if (error == 0)
@@ -306,8 +325,8 @@ static int open_parts(int listen_fd)
 	error = ctl_open(listen_fd, plan.is_system, reconsider);
 	if (error < 0)
 		return error;
-	if (!adopt_all(plan.grace_ns, reconsider) || is_after_crash)
-		look_for_lost();
+	if (!adopt_all(plan.grace_ns, reconsider) || is_after_crash(registry_fd))
+		return look_for_lost();
 	return 0;
 }
 
@@ -361,7 +380,7 @@ static int end_as_second(void)
 
 static int serve_locked(int lock_fd, int listen_fd)
 {
-	bool is_in_use = false;
+	bool is_in_use = true; /* or another's */
 	int error = listen_fd < 0 ? take_socket() : listen_fd;
 
 	if (error >= 0) {
@@ -371,7 +390,9 @@ static int serve_locked(int lock_fd, int listen_fd)
 	if (error < 0)
 		fail(error);
 	forget_files();
-	endpoint_remove(plan.endpoint, lock_fd, is_in_use || is_activated);
+	/* Whoever connects meanwhile is in the queue of the next one. */
+	if (error >= 0 || !is_handed_down)
+		endpoint_remove(plan.endpoint, lock_fd, is_in_use || is_activated);
 	return error < 0;
 }
 

@@ -35,7 +35,7 @@
 
 static const struct supervise_plan *plan;
 static int our_end, their_end, signals;
-static bool is_ready, was_ever_ready;
+static bool is_ready, was_ever_ready, is_told_to_end;
 static char status_text[STATUS_BYTES]; /* what mpd said last */
 
 /* Why there is no mpd, to whoever asked for it. */
@@ -149,15 +149,15 @@ static void drain(void)
 }
 
 /* Where a service manager has put our number, the child's own stands: we pass on what it says. */
-static void replace_watchdog_pid(void)
+static int replace_watchdog_pid(void)
 {
 	const char *text = getenv("WATCHDOG_PID");
 	char number[24];
 
 	if (!text || atoi(text) != (int)getppid())
-		return;
+		return 0;
 	snprintf(number, sizeof(number), "%d", (int)getpid());
-	setenv("WATCHDOG_PID", number, 1);
+	return setenv("WATCHDOG_PID", number, 1);
 }
 
 static int prepare_child(void)
@@ -170,7 +170,8 @@ static int prepare_child(void)
 	sigaddset(&held, SIGUSR1);
 	sigaddset(&held, SIGHUP);
 	sigprocmask(SIG_SETMASK, &held, NULL);
-	replace_watchdog_pid();
+	if (replace_watchdog_pid() < 0)
+		return -ENOMEM;
 	null = plan->is_background ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
 	if (null >= 0)
 		dup2(null, STDERR_FILENO);
@@ -191,7 +192,7 @@ static pid_t start(void)
 	_exit(EXIT_UNSTARTED);
 }
 
-/* Whatever is sent to us is meant for mpd too. */
+/* Whatever is sent to us is meant for mpd too, if there is one. */
 static void take_signals(pid_t child)
 {
 	struct signalfd_siginfo info;
@@ -199,7 +200,8 @@ static void take_signals(pid_t child)
 	while (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGHUP)
 			log_reopen();
-		if (info.ssi_signo != SIGCHLD)
+		is_told_to_end |= info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
+		if (info.ssi_signo != SIGCHLD && child > 0)
 			kill(child, info.ssi_signo == SIGINT ? SIGTERM : (int)info.ssi_signo);
 	}
 }
@@ -280,27 +282,45 @@ static void tell_of_death(int status)
 	store_say(text);
 }
 
+/* What living clients have is in our hands, and whatever was short may be there a little later. Who
+ * was never served is told at once. */
+static bool is_worth_another(int status)
+{
+	return was_ever_ready && !is_ready && WIFEXITED(status) &&
+	       WEXITSTATUS(status) == EXIT_UNSTARTED;
+}
+
+/* Exit status of the mpd that was started, or of one that could not be. */
+static int run_once(void)
+{
+	pid_t child;
+
+	is_ready = false;
+	child = start();
+	if (child >= 0)
+		return watch(child);
+	complain("no process can be made for mpd; raise the limit (ulimit -u), or end others");
+	take_signals(0);
+	return W_EXITCODE(EXIT_UNSTARTED, 0);
+}
+
 static int keep_alive(void)
 {
 	unsigned early = 0;
 
 	for (;;) {
-		pid_t child;
-		int status;
+		int status = run_once();
+		bool is_killed = WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM;
 
-		is_ready = false;
-		child = start();
-		if (child < 0) {
-			complain("no process can be made for mpd; raise the limit (ulimit -u), or "
-				 "end others");
-			return 1;
-		}
-		status = watch(child);
-		if (!WIFSIGNALED(status) || WTERMSIG(status) == SIGTERM)
+		if (is_told_to_end || (!is_killed && !is_worth_another(status)))
 			return end_with(status);
-		tell_of_death(status);
+		if (is_killed)
+			tell_of_death(status);
+		else
+			log_warning("mpd did not come up again: what its clients have is kept "
+				    "in %u descriptors, and it is tried again", keep_count());
 		early = is_ready ? 0 : early + 1;
-		if (early >= EARLY_DEATHS)
+		if (early >= EARLY_DEATHS || !is_killed)
 			clock_sleep_ns(PAUSE_NS);
 	}
 }
@@ -319,14 +339,17 @@ static void take_over(char path[static ENDPOINT_BYTES], bool *ret_is_activated)
 	}
 }
 
+/* The socket of an mpd before ours, if ours did not come up, tells the next one to look for what
+ * that one had. */
 static int run_locked(const char *path, int lock_fd, bool is_activated)
 {
 	struct wire_fds lock = { .count = 1, .fd = { lock_fd } };
+	bool is_found = endpoint_exists(path);
 	int status;
 
 	keep_put("lock", &lock);
 	status = keep_alive();
-	endpoint_remove(path, lock_fd, is_activated);
+	endpoint_remove(path, lock_fd, is_activated || (is_found && !was_ever_ready));
 	return status;
 }
 
@@ -348,6 +371,8 @@ int supervise_run(const struct supervise_plan *given)
 		return 0; /* another one was faster */
 	error = lock_fd < 0 ? lock_fd : open_channels();
 	if (error < 0) {
+		if (lock_fd >= 0)
+			endpoint_remove(path, lock_fd, true);
 		snprintf(text, sizeof(text), "%s cannot be served: %s", path,
 			 endpoint_advice(error));
 		complain(text);

@@ -89,7 +89,7 @@
 	FAULT(SETXATTR, "fsetxattr", EOPNOTSUPP, ENOSPC)                                           \
 	FAULT(LSTAT, "lstat", EACCES, ENOMEM)                                                      \
 	FAULT(REALPATH, "realpath", ENOMEM, EACCES)                                                \
-	FAULT(READDIR, "readdir", ENOENT)                                                          \
+	FAULT(READDIR, "readdir", ENOMEM)                                                          \
 	FAULT(RENAME, "rename", ENOSPC, EACCES)                                                    \
 	FAULT(RMDIR, "rmdir", EBUSY)                                                               \
 	FAULT(UNLINK, "unlink", EACCES, EBUSY)                                                     \

@@ -119,9 +119,6 @@ WRAP(CLOSE_RANGE, int, close_range, (unsigned from, unsigned to, int flags), (fr
      FAILS(-1))
 WRAP(EXEC, int, execv, (const char *path, char *const *arguments), (path, arguments), FAILS(-1))
 WRAP(EXEC, int, execvp, (const char *name, char *const *arguments), (name, arguments), FAILS(-1))
-WRAP(WAIT, pid_t, waitpid, (pid_t pid, int *status, int flags), (pid, status, flags), FAILS(-1))
-WRAP(WAIT, int, waitid, (idtype_t type, id_t id, siginfo_t *about, int flags),
-     (type, id, about, flags), FAILS(-1))
 WRAP(SIGWAIT, int, sigwaitinfo, (const sigset_t *set, siginfo_t *about), (set, about), FAILS(-1))
 WRAP(SLEEP, int, clock_nanosleep,
      (clockid_t clock, int flags, const struct timespec *time, struct timespec *rest),
@@ -327,6 +324,25 @@ off_t __wrap_lseek64(int fd, off_t at, int whence)
 	int error = is_search ? fault_strike(FAULT_LSEEK) : 0;
 
 	return error ? FAILS(-1) : __real_lseek64(fd, at, whence);
+}
+
+/* Only a sleep is interrupted. */
+pid_t __real_waitpid(pid_t pid, int *status, int flags);
+pid_t __wrap_waitpid(pid_t pid, int *status, int flags);
+pid_t __wrap_waitpid(pid_t pid, int *status, int flags)
+{
+	int error = flags & WNOHANG ? 0 : fault_strike(FAULT_WAIT);
+
+	return error ? FAILS(-1) : __real_waitpid(pid, status, flags);
+}
+
+int __real_waitid(idtype_t type, id_t id, siginfo_t *about, int flags);
+int __wrap_waitid(idtype_t type, id_t id, siginfo_t *about, int flags);
+int __wrap_waitid(idtype_t type, id_t id, siginfo_t *about, int flags)
+{
+	int error = flags & WNOHANG ? 0 : fault_strike(FAULT_WAIT);
+
+	return error ? FAILS(-1) : __real_waitid(type, id, about, flags);
 }
 
 /* What was written may not have arrived: closed it is all the same. */

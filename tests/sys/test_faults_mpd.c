@@ -4,8 +4,7 @@
  * client whom the call was for and says so in its log, and its other clients notice nothing.
  */
 #include "fault.h"
-#include "harness.h"
-#include "raw_client.h"
+#include "fault_client.h"
 
 #include "libshm/slot.h"
 
@@ -25,7 +24,6 @@
 #define SETTLE_MS 10000
 #define WRONG_SHOWN_MAX 12
 #define NTH_MAX 12 /* a loop that goes on waiting has no last call */
-#define NO_ANSWER (-EAGAIN) /* of a socket with a time limit */
 
 struct world {
 	pid_t supervisor, mpd;
@@ -39,94 +37,22 @@ struct world {
 /* What clients do while a call fails; the last status, -EPIPE if one was dropped. */
 typedef int scenario(void);
 
-/* --- clients that put up with anything --- */
-
-static int connect_once(struct raw *raw)
-{
-	struct proto_hello hello = { .pid = (uint32_t)getpid(), .signature = layout_signature() };
-	struct timeval patience = { .tv_sec = 5 };
-	struct sockaddr_un address;
-	struct wire_fds fds = { 0 };
-	int result;
-
-	*raw = (struct raw){ .socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0),
-			     .roster = -1 };
-	setsockopt(raw->socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	assert_int_equal(wire_address(getenv("MP_ENDPOINT"), &address), 0);
-	result = wire_connect(raw->socket, &address);
-	if (result == 0)
-		result = raw_ask(raw, PROTO_HELLO, &hello, sizeof hello, &raw->welcome,
-				 sizeof raw->welcome, &fds);
-	if (result == 0)
-		raw->roster = fds.fd[0];
-	else
-		wire_close_fds(&fds);
-	return result;
-}
+/* --- what clients do --- */
 
 static int hello(void)
 {
 	struct raw raw;
-	int result = connect_once(&raw);
+	int result = fault_connect(&raw);
 
 	raw_close(&raw);
 	return result;
-}
-
-static int ask_attached(struct raw *raw, struct raw_segment *segment, enum proto_type type)
-{
-	struct proto_attached attached = { segment->opened.segment, segment->client,
-					   segment->generation };
-
-	return raw_ask(raw, type, &attached, sizeof attached, NULL, 0, NULL);
-}
-
-static int format(struct raw *raw, struct raw_segment *segment, const char *name)
-{
-	struct proto_segment formatted = { segment->opened.segment };
-	struct seg_geometry plan;
-
-	assert_int_equal(seg_plan(segment->opened.size_bytes, segment->opened.max_clients,
-				  segment->opened.max_threads, &plan), 0);
-	assert_int_equal(seg_format(segment->fd, name, segment->opened.generation, &plan), 0);
-	return raw_ask(raw, PROTO_FORMATTED, &formatted, sizeof formatted, NULL, 0, NULL);
-}
-
-/* A slot of one's own; the connection's owner speaks of it. */
-static int take_part(struct raw *raw, struct raw_segment *segment)
-{
-	assert_int_equal(seg_map(segment->fd, false, &segment->seg), 0);
-	assert_int_equal(slot_claim_client(segment->seg, raw_lock_byte(raw), "raw", 0,
-					   &segment->client, &segment->generation), 0);
-	return ask_attached(raw, segment, PROTO_ATTACHED);
-}
-
-static void leave_slot(struct raw_segment *segment)
-{
-	slot_mark_dead(segment->seg, segment->client, segment->generation);
-	slot_free_client(segment->seg, segment->client, segment->generation);
 }
 
 static int attach_and_leave(const char *name)
 {
-	struct raw_segment segment = { .fd = -1 };
-	struct raw raw;
-	int result = connect_once(&raw);
+	struct proto_opened opened;
 
-	if (result == 0)
-		result = raw_open(&raw, name, 4 << 20, 0, &segment);
-	if (result == 0 && segment.opened.must_format)
-		result = format(&raw, &segment, name);
-	if (result == 0) {
-		result = take_part(&raw, &segment);
-		leave_slot(&segment);
-		if (result == 0)
-			result = ask_attached(&raw, &segment, PROTO_DETACHED);
-	}
-	raw_close(&raw);
-	if (segment.fd >= 0)
-		raw_forget(&segment);
-	return result;
+	return fault_attach_and_leave(name, 4 << 20, &opened);
 }
 
 static int attach_to_new(void)
@@ -139,7 +65,7 @@ static int leave_half_made(void)
 {
 	struct raw_segment segment = { .fd = -1 };
 	struct raw raw;
-	int result = connect_once(&raw);
+	int result = fault_connect(&raw);
 
 	if (result == 0)
 		result = raw_open(&raw, "half", 4 << 20, 0, &segment);
@@ -153,12 +79,12 @@ static int unlink_it(void)
 {
 	struct raw_segment segment = { .fd = -1 };
 	struct raw raw;
-	int result = connect_once(&raw);
+	int result = fault_connect(&raw);
 
 	if (result == 0)
 		result = raw_open(&raw, "unlinked", 4 << 20, MP_KEEP, &segment);
 	if (result == 0)
-		result = format(&raw, &segment, "unlinked");
+		result = fault_format(&raw, &segment, "unlinked");
 	if (result == 0)
 		result = raw_unlink(&raw, "unlinked");
 	raw_close(&raw);
@@ -175,7 +101,7 @@ static int look(void)
 	uint8_t list[sizeof(struct proto_list) + sizeof(struct proto_listed)];
 	struct proto_listed row;
 	struct raw raw;
-	int result = connect_once(&raw);
+	int result = fault_connect(&raw);
 
 	if (result == 0)
 		result = raw_ask(&raw, PROTO_LIST, &empty, sizeof empty, list, sizeof list, NULL);
@@ -193,12 +119,12 @@ static int attach_and_die(void)
 {
 	struct raw_segment segment = { .fd = -1 };
 	struct raw raw;
-	int result = connect_once(&raw);
+	int result = fault_connect(&raw);
 
 	if (result == 0)
 		result = raw_open(&raw, KEPT, 0, 0, &segment);
 	if (result == 0)
-		result = take_part(&raw, &segment);
+		result = fault_take_part(&raw, &segment);
 	kill(getpid(), SIGKILL);
 	return result;
 }
@@ -322,11 +248,11 @@ static const char *judge(struct world *world, int result)
 {
 	struct raw raw;
 
-	if (result == NO_ANSWER)
+	if (result == FAULT_NO_ANSWER)
 		return "a client waits for an answer in vain";
 	/* It is kept where its maker was dropped before he removed it. */
 	(void)raw_unlink(&world->sibling, "unlinked");
-	if (connect_once(&raw) < 0)
+	if (fault_connect(&raw) < 0)
 		return "mpd does not answer";
 	raw_close(&raw);
 	if ((pid_t)raw.welcome.pid != world->mpd)
