@@ -32,10 +32,13 @@ static int64_t latest_accept_ns;
 static bool is_system;
 static void (*notify_changed)(void);
 
-static union {
+union packet {
 	struct proto_head head;
 	uint8_t bytes[PROTO_MESSAGE_MAX];
-} answer;
+};
+
+/* A request may have others answered that wait: its own answer stands beside theirs. */
+static union packet answer, late_answer;
 
 bool ctl_is_system(void)
 {
@@ -97,24 +100,24 @@ static void drop(struct conn *conn, const char *why)
 	end(conn);
 }
 
-/* The body stands in `answer` already. */
-static int send_answer(struct conn *conn, uint16_t type, uint32_t serial, int status,
-		       size_t bytes, const struct wire_fds *fds)
+/* The body stands in the packet already. */
+static int send_answer(struct conn *conn, union packet *packet, uint16_t type, uint32_t serial,
+		       int status, size_t bytes, const struct wire_fds *fds)
 {
 	if (status == -EMFILE)
 		status = -ENFILE; /* the other would be the client's own lack */
-	answer.head = (struct proto_head){ .magic = PROTO_MAGIC, .version = PROTO_VERSION,
-					   .type = type, .serial = serial, .status = status,
-					   .bytes = (uint32_t)(sizeof(answer.head) + bytes) };
-	return wire_send(conn->fd, &answer, answer.head.bytes, fds);
+	packet->head = (struct proto_head){ .magic = PROTO_MAGIC, .version = PROTO_VERSION,
+					    .type = type, .serial = serial, .status = status,
+					    .bytes = (uint32_t)(sizeof(packet->head) + bytes) };
+	return wire_send(conn->fd, packet, packet->head.bytes, fds);
 }
 
 void ctl_answer_late(struct conn *conn, uint16_t type, int status, const void *body, size_t bytes,
 		     const struct wire_fds *fds)
 {
-	memcpy(answer.bytes + sizeof(answer.head), body, bytes);
+	memcpy(late_answer.bytes + sizeof(late_answer.head), body, bytes);
 	/* A failure shows as the end of the connection: nothing is freed under the caller. */
-	if (send_answer(conn, type, conn->serial, status, bytes, fds) < 0)
+	if (send_answer(conn, &late_answer, type, conn->serial, status, bytes, fds) < 0)
 		shutdown(conn->fd, SHUT_RDWR);
 	conn->waits_for = NULL;
 	loop_change(&conn->source, POLLIN);
@@ -145,7 +148,8 @@ static void refuse_stranger(struct conn *conn, const struct proto_head *head)
 
 	ctl_note_stranger(conn, head->version, hello->signature);
 	requests_fill_welcome(welcome);
-	(void)send_answer(conn, PROTO_HELLO, head->serial, -EPROTO, sizeof(*welcome), NULL);
+	(void)send_answer(conn, &answer, PROTO_HELLO, head->serial, -EPROTO, sizeof(*welcome),
+			  NULL);
 	end(conn);
 }
 
@@ -193,7 +197,8 @@ static void serve(struct conn *conn, const struct proto_head *head)
 	}
 	if (status < 0)
 		log_debug("process %u: %s: %s", conn->pid, type->name, strerror(-status));
-	status = send_answer(conn, head->type, head->serial, status, reply.bytes, &reply.fds);
+	status = send_answer(conn, &answer, head->type, head->serial, status, reply.bytes,
+			     &reply.fds);
 	/* A process that is gone may have more to say: that it attached, or left. */
 	if (status < 0 && status != -EPIPE && status != -ECONNRESET)
 		drop(conn, status == -EAGAIN ? "it does not read its answers" : strerror(-status));
