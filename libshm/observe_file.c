@@ -26,7 +26,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TRAILER_MAGIC UINT64_C(0x315641532d50534d) /* "MSP-SAV1" */
 #define PASSES_MAX 8
 #define CHUNK_BYTES (UINT64_C(1) << 18)
 

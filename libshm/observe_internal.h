@@ -75,8 +75,9 @@ struct observe_copy {
 };
 
 /* The end of a file of mp_observe_save, behind the bytes of the segment. */
+#define TRAILER_MAGIC UINT64_C(0x315641532d50534d) /* "MSP-SAV1" */
 struct observe_trailer {
-	uint64_t magic;
+	uint64_t magic; /* TRAILER_MAGIC */
 	uint64_t size_bytes; /* of the segment: where this trailer is */
 	int64_t taken_ns;    /* monotonic: what the segment's own times are held against */
 	int64_t saved_ns;    /* since 1970 */

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Target: mptop looks at a segment with anything in it. Knows: the model, its prints, what may
- * reach a terminal. Does not know: what the bytes mean (scene.c).
+ * Target: mptop looks at a segment, or a file of one, with anything in it. Knows: the model, its
+ * prints, what may reach a terminal. Does not know: what the bytes mean (scene.c).
  *
  * Two looks, between which the segment changes again: rates come from two. What is printed is valid
  * JSON, has no control character in it, and every index in it leads to a row.
+ *
+ * What is left of the input tells how the same segment becomes a file that somebody else has saved
+ * (mptop --file), which is looked at in the same way.
  *
  * observe_find() of the library is replaced (--wrap): there is one segment, and no mpd to ask.
  */
@@ -19,6 +22,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define PATCHES_MAX 24
@@ -140,6 +144,60 @@ static void check_snapshot(const struct mp_snapshot *snapshot)
 		must(snapshot->threads[i].held_count <= HELD_MAX);
 }
 
+/* The file is the segment as it was spoilt, with a trailer or without, cut off somewhere, or bytes
+ * of the input alone. */
+enum { FILE_HAS_TRAILER = 1, FILE_IS_CUT = 2, FILE_IS_BYTES = 4 };
+
+static void write_file(int to, struct input *input, unsigned how)
+{
+	static uint8_t bytes[1 << 16];
+	struct observe_trailer trailer = { .magic = TRAILER_MAGIC, .taken_ns = 1, .saved_ns = 1,
+					   .name = "fuzz" };
+	int from = scene_fd();
+	ssize_t got;
+
+	must(lseek(from, 0, SEEK_SET) == 0);
+	while (!(how & FILE_IS_BYTES) && (got = read(from, bytes, sizeof bytes)) > 0)
+		must(write(to, bytes, (size_t)got) == got);
+	close(from);
+	trailer.size_bytes = (uint64_t)lseek(to, 0, SEEK_END);
+	for (unsigned i = input_u8(input) % 8; i > 0; i--)
+		((uint8_t *)&trailer)[input_u8(input) % sizeof trailer] = (uint8_t)input_u8(input);
+	if (how & FILE_HAS_TRAILER)
+		must(write(to, &trailer, sizeof trailer) == (ssize_t)sizeof trailer);
+	if (how & FILE_IS_BYTES)
+		must(write(to, input->at, input->left) == (ssize_t)input->left);
+	if (how & FILE_IS_CUT)
+		must(ftruncate(to, lseek(to, 0, SEEK_END) * input_u8(input) / 256) == 0);
+}
+
+static void look_at(struct model *model)
+{
+	for (unsigned i = 0; i < model->segment_count; i++)
+		if (model->segments[i].snapshot)
+			check_snapshot(model->segments[i].snapshot);
+	check_views(model);
+	check_prints(model);
+}
+
+static void look_at_a_file(struct input *input)
+{
+	int file = memfd_create("fuzz-file", MFD_CLOEXEC);
+	unsigned how = input_u8(input);
+	struct model model;
+	char path[40];
+
+	must(file >= 0);
+	write_file(file, input, how);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+	if (model_open(&model, NULL, path) == 0) {
+		must(model_sample(&model) == 0);
+		look_at(&model);
+		model_close(&model);
+	}
+	close(file);
+}
+
 static void spoil(struct input *input)
 {
 	unsigned patches = input_u8(input);
@@ -162,11 +220,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 	spoil(&input);
 	model.interval_s = 1;
 	must(model_sample(&model) == 0);
-	for (unsigned i = 0; i < model.segment_count; i++)
-		if (model.segments[i].snapshot)
-			check_snapshot(model.segments[i].snapshot);
-	check_views(&model);
-	check_prints(&model);
+	look_at(&model);
 	model_close(&model);
+	if (input.left)
+		look_at_a_file(&input);
 	return 0;
 }

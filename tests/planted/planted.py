@@ -146,6 +146,42 @@ FAULTS = [
           '(void)madvise(base, seg->size, MADV_DONTDUMP);',
           ';',
           'sys/worlds_pause/core_of_a_client_leaves_the_segment_out'),
+    # --- tests/unit/test_turns.c
+    Fault('cells_all_at_once', 'libshm/queue_object.c',
+          '\t\tif (!turn_take(walk->turn, 1))\n\t\t\treturn false;\n\t\trecover_cell(',
+          '\t\trecover_cell(',
+          'unit/turns/sweep_in_pieces_repairs_all_that_one_at_once_does'),
+    Fault('sweep_goes_on_with_what_is_over', 'libshm/recover.c',
+          '\t\tif (!sweep_is_current(sweep))\n\t\t\treturn true;\n\t\tif (!stages',
+          '\t\tif (sweep->stage > 0 && !sweep_is_current(sweep))\n\t\t\treturn false;\n'
+          '\t\tif (!stages',
+          'unit/turns/peer_may_finish_a_sweep_between_two_of_its_pieces'),
+    Fault('object_freed_at_once', 'libshm/queue_object.c',
+          '\t\tif (!turn_take(walk->turn, 1))\n\t\t\treturn false;\n\t\tcell_block(',
+          '\t\tcell_block(',
+          'unit/turns/object_that_nobody_holds_is_freed_in_pieces'),
+    Fault('freeing_without_an_intent', 'libshm/object_free.c',
+          'intent_begin(intent_of_mpd(seg), INTENT_FREE_OBJECT,',
+          'intent_begin(intent_of_mpd(seg), INTENT_NONE,',
+          'unit/turns/successor_finishes_what_mpd_was_freeing_when_it_died'),
+    Fault('walk_as_far_as_it_goes', 'libshm/queue_ring.c',
+          '#define WALK_NEAR WALK_MAX(QUEUE_NEAR)',
+          '#define WALK_NEAR WALK_MAX(ring->capacity)',
+          'unit/turns/audit_rings_rather_than_walk_over_a_forged_queue'),
+    Fault('all_sleepers_at_once', 'libshm/recover_audit.c',
+          'return turn_take(walk->turn, count ? LOOKS_OF_WAITED * WAIT_RECORDS_MAX : 1);',
+          'return count < UINT32_MAX;',
+          'unit/turns/look_of_mpd_at_many_sleepers_takes_several_turns'),
+    # --- tests/sys/test_hostile.c
+    Fault('sweep_to_its_end', 'mpd/sweeper.c',
+          '\tif (!recover_some(segment->seg, &job->recovery, &turn))\n\t\treturn false;\n',
+          '\twhile (!recover_some(segment->seg, &job->recovery, &turn))\n'
+          '\t\tturn.looks_left = SWEEPER_LOOKS;\n',
+          'sys/hostile/requests_are_answered_between_the_pieces_of_a_long_sweep'),
+    Fault('any_state_watched', 'mpd/reaper.c',
+          'if (!client_word_is_taken(word))',
+          'if (client_word_state(word) == SLOT_FREE)',
+          'sys/hostile/slots_in_states_that_do_not_exist_keep_no_segment_alive'),
 ]
 
 FAILED = re.compile(r'^not ok', re.MULTILINE)

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #define ROUND_PAUSE_NS 200000
 /* A guard may be forged for ever: ten seconds for each are too long for a test. */
 #define GUARD_PATIENCE_NS INT64_C(100000000)
+#define FENCE_BYTES (UINT64_C(4) << 30)
 #define SHORT MP_MSEC(2)
 #define LONG MP_SEC(30)
 #define HANDLES_LIFE 64 /* calls with the same handles, */
@@ -170,10 +172,18 @@ static void use_handles(struct innocent *me)
 	close_handles(me);
 }
 
+/* What is mapped next lies below it: a step too far ends here, and not in another segment. */
+static void map_a_fence(void)
+{
+	assert_true(mmap(NULL, FENCE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			 -1, 0) != MAP_FAILED);
+}
+
 int crew_innocent(void *arg)
 {
 	struct innocent me = { .crew = arg };
 
+	map_a_fence();
 	me.random = me.crew->seed ^ (uint64_t)getpid() << 32;
 	while (!atomic_load(&me.crew->is_over)) {
 		if (!CALL(&me, open_hostile(&me.segment)))

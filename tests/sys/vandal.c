@@ -8,9 +8,11 @@
  */
 #include "vandal.h"
 
+#include "libshm/blockword.h"
 #include "libshm/client.h"
 
 #define ENTRIES_HIT 16   /* the directory's first: those that are in use */
+#define OBJECTS_HIT 4    /* of them */
 #define ARENA_HIT (1 << 18) /* bytes at the arena's beginning: the objects, their cells */
 
 uint64_t vandal_random(uint64_t *state)
@@ -26,7 +28,18 @@ struct region {
 	uint64_t offset, bytes;
 };
 
-enum { REGION_COUNT = 9 };
+enum { REGION_COUNT = 10 };
+
+/* An object, as long as its entry still says where it is; else the directory. */
+static struct region object_of(const struct seg *seg, uint64_t which)
+{
+	struct shm_entry *entry = &seg->directory[which % OBJECTS_HIT];
+	uint64_t offset = reference_offset(load_relaxed(&entry->object)) & ~UINT64_C(7);
+
+	if (offset < seg->at.arena || offset > seg->size - sizeof(struct shm_queue))
+		offset = seg->at.directory;
+	return (struct region){ offset, sizeof(struct shm_queue) };
+}
 
 static struct region region_of(const struct seg *seg, uint64_t which)
 {
@@ -41,6 +54,7 @@ static struct region region_of(const struct seg *seg, uint64_t which)
 		{ at->granules, (uint64_t)at->granule_count * sizeof(atom64) },
 		{ at->arena, ARENA_HIT },
 		{ at->arena, seg->size - at->arena },
+		object_of(seg, which / REGION_COUNT),
 	};
 
 	return regions[which % REGION_COUNT];
