@@ -73,7 +73,7 @@
 	FAULT(READ, "read", EINTR, EIO)                                                            \
 	FAULT(WRITE, "write", EINTR, ENOSPC)                                                       \
 	FAULT(PWRITE, "pwrite", ENOSPC, EIO)                                                       \
-	FAULT(LSEEK, "lseek(SEEK_HOLE)", ENXIO, EINVAL)                                            \
+	FAULT(LSEEK, "lseek(SEEK_HOLE)", EINVAL)                                                   \
 	FAULT(FSYNC, "fsync", EIO, ENOSPC)                                                         \
 	FAULT(DUP, "dup", EMFILE, EBUSY)                                                           \
 	FAULT(CLOSE_RANGE, "close_range", ENOSYS, ENOMEM)                                          \
