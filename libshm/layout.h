@@ -141,7 +141,7 @@ MP_FIELD(shm_header, 448, 128, class_run);
 struct shm_client {
 	atom64 word;
 	atom64 pid_namespace;  /* inode; a pid means something only inside it */
-	atom64 started_ticks;  /* start time in /proc/PID/stat: tells a reused pid */
+	atom64 started_ticks;  /* start time since the machine's boot: tells a reused pid */
 	atom64 roster_byte;    /* the byte it keeps locked in mpd's roster */
 	atom64 attached_ns;
 	atom64 died_ns;

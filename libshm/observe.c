@@ -13,6 +13,7 @@
 #include "observe_internal.h"
 #include "probe.h"
 #include "proto.h"
+#include "slot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -196,7 +197,10 @@ static char process_state(struct shm_client *client, uint64_t namespace)
 
 	if (!pid || !namespace || load_relaxed(&client->pid_namespace) != namespace)
 		return '?';
-	if (!read_proc_stat(pid, &state, &started) || (expected && started != expected))
+	if (!read_proc_stat(pid, &state, &started))
+		return 'X';
+	started = slot_ticks_since_boot(started);
+	if (expected && started && started != expected)
 		return 'X';
 	return state >= 'A' && state <= 'z' ? state : '?';
 }

@@ -52,8 +52,10 @@ bool slot_is_of_our_namespace(struct seg *seg, uint32_t client);
  * alone. */
 uint32_t slot_next_live(const struct seg *seg, uint32_t client);
 
-/* Start time of a process in clock ticks since boot, 0 if unknown. */
+/* Start time of a process in clock ticks since the machine's boot, 0 if unknown. */
 uint64_t slot_start_ticks(uint32_t pid);
+/* The same from what /proc shows to this process: another time namespace is shown other numbers. */
+uint64_t slot_ticks_since_boot(uint64_t shown);
 /* This process's; 0 too where /proc is another namespace's: its figures are not those that our
  * peers see. */
 uint64_t slot_own_start_ticks(void);

@@ -18,6 +18,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define TICKS_UNKNOWN INT64_MIN
+
 enum { STAT_NAME = 2, STAT_THREADS = 20, STAT_STARTED = 22 }; /* fields of /proc/PID/stat */
 
 uint64_t slot_pid_namespace(void)
@@ -31,7 +33,7 @@ uint64_t slot_pid_namespace(void)
 struct process_stat {
 	char state; /* 0: nothing could be read */
 	uint64_t threads;
-	uint64_t started_ticks; /* since boot */
+	uint64_t started_ticks; /* since boot, in this process's time namespace */
 };
 
 /* The name in parentheses may contain anything, spaces too. */
@@ -68,9 +70,63 @@ static struct process_stat read_stat(uint32_t pid)
 	return stat;
 }
 
+static bool is_same_file(const char *one, const char *other)
+{
+	struct stat first, second;
+
+	return stat(one, &first) < 0 || stat(other, &second) < 0 || first.st_ino == second.st_ino;
+}
+
+/* How far this process's time namespace is ahead of the machine's, in ticks; TICKS_UNKNOWN. What
+ * the kernel tells is what children will have: after an unshare() it may be another. */
+static int64_t read_boot_offset(void)
+{
+	int fd = open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC);
+	int64_t per_second = sysconf(_SC_CLK_TCK);
+	long long seconds = 0, ns = 0;
+	char text[256] = "", *at;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : TICKS_UNKNOWN; /* a kernel without them */
+	if (read(fd, text, sizeof text - 1) < 0)
+		text[0] = '\0';
+	close(fd);
+	at = strstr(text, "boottime");
+	if (!at || sscanf(at + strlen("boottime"), "%lld %lld", &seconds, &ns) != 2 ||
+	    !is_same_file("/proc/self/ns/time", "/proc/self/ns/time_for_children") ||
+	    ns * per_second % 1000000000)
+		return TICKS_UNKNOWN;
+	return seconds * per_second + ns * per_second / 1000000000;
+}
+
+/* Once in each process: a child may be in another namespace than its parent. */
+static int64_t boot_offset(void)
+{
+	static atom64 known_offset;
+	static atom32 known_of; /* written after the offset */
+	uint32_t self = (uint32_t)getpid();
+	int64_t offset;
+
+	if (load_acquire(&known_of) == self)
+		return (int64_t)load_relaxed(&known_offset);
+	offset = read_boot_offset();
+	if (offset == TICKS_UNKNOWN)
+		return offset;
+	store_relaxed(&known_offset, (uint64_t)offset);
+	store_release(&known_of, self);
+	return offset;
+}
+
+uint64_t slot_ticks_since_boot(uint64_t shown)
+{
+	int64_t offset = shown ? boot_offset() : 0;
+
+	return offset == TICKS_UNKNOWN ? 0 : shown - (uint64_t)offset;
+}
+
 uint64_t slot_start_ticks(uint32_t pid)
 {
-	return read_stat(pid).started_ticks;
+	return slot_ticks_since_boot(read_stat(pid).started_ticks);
 }
 
 uint64_t slot_own_start_ticks(void)
@@ -147,7 +203,7 @@ static bool is_gone_without_pidfd(struct seg *seg, uint32_t client, uint64_t wor
 	stat = read_stat(pid);
 	if ((stat.state == 'Z' || stat.state == 'X') && stat.threads <= 1)
 		return true;
-	return is_pid_reused(seg, client, word, stat.started_ticks);
+	return is_pid_reused(seg, client, word, slot_ticks_since_boot(stat.started_ticks));
 }
 
 /* A pidfd of the process that claimed the slot, not of one that got its pid later. */

@@ -8,9 +8,13 @@
 #include "wire.h"
 
 #include <endian.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -88,4 +92,33 @@ void world_enter_kept(const struct world_rule *rules, size_t count, int keeper)
 	fds.fd[0] = install(rules, count, SECCOMP_FILTER_FLAG_NEW_LISTENER);
 	assert_true(wire_send(keeper, "", 1, &fds) >= 0);
 	close(fds.fd[0]);
+}
+
+static bool write_self(const char *name, const char *text)
+{
+	char path[64];
+	ssize_t written;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/self/%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	written = write(fd, text, strlen(text));
+	if (fd >= 0)
+		close(fd);
+	return written == (ssize_t)strlen(text);
+}
+
+bool world_unshare(int flags)
+{
+	unsigned uid = geteuid(), gid = getegid();
+	char user[32], group[32];
+
+	if (unshare(flags) == 0)
+		return true;
+	if (uid == 0 || unshare(flags | CLONE_NEWUSER) < 0)
+		return false;
+	snprintf(user, sizeof user, "%u %u 1", uid, uid);
+	snprintf(group, sizeof group, "%u %u 1", gid, gid);
+	return write_self("setgroups", "deny") && write_self("gid_map", group) &&
+	       write_self("uid_map", user);
 }

@@ -6,6 +6,7 @@
 #ifndef TESTS_LIB_WORLD_H
 #define TESTS_LIB_WORLD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,10 @@ void world_keep(int socket);
 	{ SYS_io_uring_setup, WORLD_ANY, 0, answer },                                              \
 	{ SYS_io_uring_enter, WORLD_ANY, 0, answer },                                              \
 	{ SYS_io_uring_register, WORLD_ANY, 0, answer }
+
+/* Namespaces of this process's own; who is not root makes them in a user namespace, in which he is
+ * who he was. False where neither is allowed. */
+bool world_unshare(int flags);
 
 /* Missing in older headers. */
 #define WORLD_SO_PEERPIDFD 77 /* Linux 6.5 */

@@ -5,6 +5,7 @@
  * somebody else here is not given out.
  */
 #include "raw_client.h"
+#include "world.h"
 
 #include <libshm.h>
 #include <libshm/observe.h>
@@ -30,7 +31,7 @@ struct inner {
 	enum task task;
 	int flags; /* of unshare */
 	char lock_name[16];
-	_Atomic int refused;  /* errno of unshare */
+	_Atomic int refused;  /* there are no namespaces for this user */
 	_Atomic int pid_here; /* as this namespace sees it */
 	_Atomic int pid_there;
 	_Atomic int is_ready;
@@ -66,8 +67,8 @@ static int make_inner(void *arg)
 	struct inner *inner = arg;
 	pid_t child;
 
-	if (unshare(inner->flags) < 0) {
-		atomic_store(&inner->refused, errno);
+	if (!world_unshare(inner->flags)) {
+		atomic_store(&inner->refused, 1);
 		return 0;
 	}
 	child = harness_fork(live_inside, inner);

@@ -8,6 +8,7 @@
 #include "bits.h"
 #include "seg.h"
 #include "slotword.h"
+#include "world.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -359,7 +360,7 @@ static int commit_until_full(void *arg)
 	struct seg *seg;
 	int fd, r = 0;
 
-	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (!world_unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return CHILD_CANNOT_MOUNT;
 	assert_non_null(mkdtemp(place));
 	if (mount("none", place, "tmpfs", 0, "size=2m") < 0) {
