@@ -34,7 +34,8 @@ static void append(struct attempt *attempt, const char *entries, size_t len)
 		attempt->cap = (attempt->len + len) * 2;
 		attempt->entries = memory_resize(attempt->entries, attempt->cap);
 	}
-	memcpy(attempt->entries + attempt->len, entries, len);
+	if (len > 0)
+		memcpy(attempt->entries + attempt->len, entries, len);
 	attempt->len += len;
 }
 

@@ -30,6 +30,12 @@ static int by_count(const void *a, const void *b, void *tally)
 	return by_text(a, b, tally);
 }
 
+static void sort(struct tally *tally, int (*compare)(const void *a, const void *b, void *tally))
+{
+	if (tally->count > 0) /* else there is no array */
+		qsort_r(tally->words, tally->count, sizeof(*tally->words), compare, tally);
+}
+
 static const char *safe_word(const char *word, size_t len)
 {
 	char text[256];
@@ -40,7 +46,7 @@ static const char *safe_word(const char *word, size_t len)
 
 void report_words(struct tally *tally)
 {
-	qsort_r(tally->words, tally->count, sizeof(*tally->words), by_count, tally);
+	sort(tally, by_count);
 	for (size_t i = 0; i < tally->count && i < TOP_WORDS; i++)
 		printf("%12" PRIu64 "  %s\n", tally->words[i].count,
 		       safe_word(tally_text(tally, &tally->words[i]), tally->words[i].len));
@@ -129,7 +135,7 @@ static int words_differ(const struct tally *tally, const struct reference_run *r
 int report_verify(struct tally *tally, const struct totals *totals,
 		  const struct reference *reference, uint32_t files)
 {
-	qsort_r(tally->words, tally->count, sizeof(*tally->words), by_text, tally);
+	sort(tally, by_text);
 	if (words_differ(tally, &reference->all) || differs("files", totals->files, files) ||
 	    differs("bytes", totals->bytes, reference->bytes) ||
 	    differs("words", totals->words, reference->words))
