@@ -166,7 +166,8 @@ static void mpctl_does_what_it_says_whichever_call_fails(void **state)
 		{ "true", "$F lock app/l -- echo done", "done", "$C lock -t 20 app/l -- true" },
 		{ ONE_MESSAGE, "$F snapshot app $D/s", "",
 		  "case $CODE in 0) $T --file $D/s --once | grep -q jobs;;"
-		  "*) [ ! -e $D/s ];; esac; code=$?; rm -f $D/s; exit $code" },
+		  "*) [ ! -e $D/s ];; esac; code=$?\n"
+		  "rm -f $D/s; [ -z \"$(ls -A $D)\" ] && exit $code" },
 		{ ONE_MESSAGE, "$F rm app", "",
 		  "case $CODE in 0) ! $C list | grep -q app;; esac" },
 	};
