@@ -273,7 +273,7 @@ struct crowd {
 	mp_queue *queue;
 	pthread_barrier_t is_in, may_leave;
 	int results[THREADS];
-	char sentence[600];
+	char sentences[THREADS][600]; /* each thread its own */
 };
 
 struct one {
@@ -289,7 +289,8 @@ static void *take_part(void *arg)
 
 	crowd->results[one->number] = mp_queue_get(crowd->queue, &item, sizeof item, MP_NOW);
 	if (crowd->results[one->number] == -ENOSPC)
-		snprintf(crowd->sentence, sizeof crowd->sentence, "%s", mp_explain());
+		snprintf(crowd->sentences[one->number], sizeof crowd->sentences[0], "%s",
+			 mp_explain());
 	pthread_barrier_wait(&crowd->is_in);
 	pthread_barrier_wait(&crowd->may_leave);
 	return NULL;
@@ -336,8 +337,13 @@ static void full_table_of_threads_names_the_limit_and_has_room_again(void **stat
 		run_crowd(&crowd);
 		assert_int_equal(count_of(&crowd, -EAGAIN), THREADS - 2 - 1);
 		assert_int_equal(count_of(&crowd, -ENOSPC), 3);
-		expect_text(crowd.sentence, "'crowd' takes 4 threads at once and has them");
-		expect_text(crowd.sentence, "max_sleepers 6");
+		for (unsigned j = 0; j < THREADS; j++) {
+			if (crowd.results[j] != -ENOSPC)
+				continue;
+			expect_text(crowd.sentences[j],
+				    "'crowd' takes 4 threads at once and has them");
+			expect_text(crowd.sentences[j], "max_sleepers 6");
+		}
 	}
 	mp_queue_close(crowd.queue);
 	mp_segment_close(segment);
