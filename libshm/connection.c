@@ -58,26 +58,6 @@ static void use_socket(struct connection *connection, int fd)
 	connection->is_elsewhere = peer.pid == 0;
 }
 
-/* What a socket or a file lock says, in the words of our headers. EAGAIN: the other side's time is
- * over. ENOLCK: the kernel had no memory for a lock. */
-static int as_ours(int error)
-{
-	switch (error) {
-	case -EAGAIN:
-		return -ETIMEDOUT;
-	case -ENFILE:
-	case -ETOOMANYREFS:
-		return -EMFILE;
-	case -EPROTOTYPE: /* a socket of another type listens: no mpd */
-		return -EPROTO;
-	case -ENOBUFS:
-	case -ENOLCK:
-		return -ENOMEM;
-	default:
-		return error;
-	}
-}
-
 static int dial(const char *path, int socket_flags)
 {
 	struct timeval patience = { .tv_sec = ANSWER_PATIENCE_S };
@@ -89,10 +69,10 @@ static int dial(const char *path, int socket_flags)
 		return result;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | socket_flags, 0);
 	if (fd < 0)
-		return as_ours(-errno);
+		return connection_as_ours(-errno);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-	result = as_ours(wire_connect(fd, &address));
+	result = connection_as_ours(wire_connect(fd, &address));
 	if (result == 0 && !trust_is_mpd(fd, path))
 		result = -EPERM;
 	if (result < 0)
@@ -116,7 +96,7 @@ static int send_request(struct connection *connection, enum proto_type type, con
 		return -EINVAL;
 	memcpy(packet, &head, sizeof head);
 	memcpy(packet + sizeof head, request, bytes);
-	return as_ours(how == NEVER_WAIT
+	return connection_as_ours(how == NEVER_WAIT
 			       ? wire_send_now(connection->socket, packet, sizeof head + bytes)
 			       : wire_send(connection->socket, packet, sizeof head + bytes, NULL));
 }
@@ -148,7 +128,7 @@ static int receive_answer(struct connection *connection, void *answer, size_t by
 		/* An answer that comes too late would be taken for the next one, and of what mpd
 		 * handed out without our getting it, it only hears in this way. */
 		connection_hang_up(connection);
-		return got < 0 ? as_ours(got) : -EPIPE;
+		return got < 0 ? connection_as_ours(got) : -EPIPE;
 	}
 	is_ours = is_in_step(connection, packet, (size_t)got, bytes, &head);
 	/* A refusal tells why, and a stranger who it is. */
@@ -194,7 +174,7 @@ static int lock_roster_byte(struct connection *connection)
 			return 0;
 		}
 		if (errno != EAGAIN && errno != EACCES)
-			return as_ours(-errno);
+			return connection_as_ours(-errno);
 		byte = 0; /* somebody has drawn the same number */
 	}
 	/* Somebody, who may be another user, keeps them all. It is but one of several proofs. */
@@ -241,7 +221,7 @@ static int read_past_posts(struct connection *connection)
 			continue;
 		if (got <= 0) {
 			connection_hang_up(connection);
-			return got < 0 ? as_ours(got) : -EPIPE;
+			return got < 0 ? connection_as_ours(got) : -EPIPE;
 		}
 		wire_close_fds(&fds);
 	}
@@ -463,21 +443,19 @@ void connection_close(struct connection *connection)
 	connection->roster_byte = 0;
 }
 
-int connection_ask(struct connection *connection, enum proto_type type, const void *request,
-		   size_t request_bytes, void *answer, size_t answer_bytes,
-		   struct wire_fds *ret_fds)
+/* Of a question: not the answer that there is no such segment. */
+static bool is_hung_up(int error)
+{
+	return error == -EPIPE || error == -ECONNRESET;
+}
+
+/* Its supervisor brings it back within milliseconds. 0 or an explained error. */
+static int connect_again(struct connection *connection)
 {
 	int64_t patience_ends = clock_now_ns() + SPAWN_PATIENCE_NS;
-	int result = ask_once(connection, type, request, request_bytes, answer, answer_bytes,
-			      ret_fds);
+	int result;
 
-	if (result == -ETIMEDOUT)
-		return connection_explain_silence(connection, connection->endpoint,
-						  ANSWER_PATIENCE_S);
-	if (!is_nobody_there(result))
-		return result;
 	connection_hang_up(connection);
-	/* Its supervisor brings it back within milliseconds. */
 	while ((result = connect_to(connection, connection->endpoint)) < 0) {
 		if (result == -ETIMEDOUT)
 			return connection_explain_silence(connection, connection->endpoint,
@@ -489,7 +467,29 @@ int connection_ask(struct connection *connection, enum proto_type type, const vo
 				       connection->endpoint, strerror(-result));
 		clock_sleep_ns(SPAWN_RETRY_NS);
 	}
-	result = ask_once(connection, type, request, request_bytes, answer, answer_bytes, ret_fds);
+	return 0;
+}
+
+/* Who is killed again while he is asked again may be as unlucky once more; who hangs up at each
+ * question has something against it. */
+int connection_ask(struct connection *connection, enum proto_type type, const void *request,
+		   size_t request_bytes, void *answer, size_t answer_bytes,
+		   struct wire_fds *ret_fds)
+{
+	int result = ask_once(connection, type, request, request_bytes, answer, answer_bytes,
+			      ret_fds);
+
+	for (unsigned i = 1; i < HANG_UPS_MAX && is_hung_up(result); i++) {
+		int error = connect_again(connection);
+
+		if (error < 0)
+			return error;
+		result = ask_once(connection, type, request, request_bytes, answer, answer_bytes,
+				  ret_fds);
+	}
+	if (is_hung_up(result))
+		return explain(-ECONNREFUSED, "mpd at '%s' hangs up at each question",
+			       connection->endpoint);
 	return result == -ETIMEDOUT ? connection_explain_silence(connection, connection->endpoint,
 								 ANSWER_PATIENCE_S)
 				    : result;

@@ -53,7 +53,7 @@ void connection_hang_up(struct connection *connection);
 int connection_post(struct connection *connection, enum proto_type type, const void *request,
 		    size_t request_bytes);
 
-/* One request and its answer. Connects again, once, when mpd was restarted in between.
+/* One request and its answer. Connects and asks again when mpd was killed in between.
  * `answer` may be NULL. The answer's status, or -errno; -ETIMEDOUT and -ECONNREFUSED are explained,
  * and -EPROTO if connection->is_strange.
  * A refusal fills the answer too if it came in full. */

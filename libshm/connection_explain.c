@@ -147,3 +147,21 @@ int connection_check_directory(const char *path)
 		       "no mpd answers at '%s', and none can be started there: the directory '%s': "
 		       "%s", path, directory, strerror(errno));
 }
+
+int connection_as_ours(int error)
+{
+	switch (error) {
+	case -EAGAIN:
+		return -ETIMEDOUT;
+	case -ENFILE:
+	case -ETOOMANYREFS:
+		return -EMFILE;
+	case -EPROTOTYPE: /* a socket of another type listens: no mpd */
+		return -EPROTO;
+	case -ENOBUFS:
+	case -ENOLCK:
+		return -ENOMEM;
+	default:
+		return error;
+	}
+}

@@ -34,4 +34,8 @@ int connection_explain_other(int error, const char *path);
 /* Where mpd could not make its socket, none needs to be started: 0 or -ECONNREFUSED. */
 int connection_check_directory(const char *path);
 
+/* What a socket or a file lock says, in the words of our headers. EAGAIN: the other side's time is
+ * over. ENOLCK: the kernel had no memory for a lock. */
+int connection_as_ours(int error);
+
 #endif

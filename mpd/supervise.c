@@ -304,7 +304,8 @@ static int run_once(void)
 	return W_EXITCODE(EXIT_UNSTARTED, 0);
 }
 
-static int keep_alive(void)
+/* `ret_was_killed`: it had no time to say what is left in use. */
+static int keep_alive(bool *ret_was_killed)
 {
 	unsigned early = 0;
 
@@ -312,6 +313,7 @@ static int keep_alive(void)
 		int status = run_once();
 		bool is_killed = WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM;
 
+		*ret_was_killed = WIFSIGNALED(status);
 		if (is_told_to_end || (!is_killed && !is_worth_another(status)))
 			return end_with(status);
 		if (is_killed)
@@ -339,17 +341,18 @@ static void take_over(char path[static ENDPOINT_BYTES], bool *ret_is_activated)
 	}
 }
 
-/* The socket of an mpd before ours, if ours did not come up, tells the next one to look for what
- * that one had. */
+/* The socket of an mpd before ours, if ours did not come up, or that of ours, if it was killed in
+ * the end, tells the next one to look for what that one had. */
 static int run_locked(const char *path, int lock_fd, bool is_activated)
 {
 	struct wire_fds lock = { .count = 1, .fd = { lock_fd } };
-	bool is_found = endpoint_exists(path);
+	bool is_found = endpoint_exists(path), was_killed = false;
 	int status;
 
 	keep_put("lock", &lock);
-	status = keep_alive();
-	endpoint_remove(path, lock_fd, is_activated || (is_found && !was_ever_ready));
+	status = keep_alive(&was_killed);
+	endpoint_remove(path, lock_fd,
+			is_activated || was_killed || (is_found && !was_ever_ready));
 	return status;
 }
 

@@ -22,6 +22,13 @@ static void make(struct world *world)
 	world_make_target(world, &world->raw, MP_KEEP);
 }
 
+/* The connection of its maker would hold it. */
+static void make_for_nobody(struct world *world)
+{
+	make(world);
+	world_connect_again(world, &world->raw);
+}
+
 static void open_half(struct world *world)
 {
 	assert_int_equal(world_open_target(world, &world->raw, MP_KEEP), 0);
@@ -96,7 +103,7 @@ static void say_hello_as_observer(struct world *world)
 {
 	struct raw observer;
 
-	raw_connect_as_observer(&observer);
+	world_connect_observer(world, &observer);
 	raw_close(&observer);
 }
 
@@ -138,13 +145,19 @@ static void open_to_keep(struct world *world)
 	world_connect_again(world, &world->other);
 }
 
-static void format(struct world *world)
+static void finish(struct world *world, struct raw *raw)
 {
-	int status = world_format_target(world, &world->raw);
+	unsigned pairs = world->pairs;
+	int status = world_format_target(world, raw);
 
 	assert_true(status == 0 || status == -ESTALE);
-	if (status < 0)
-		make(world);
+	if (status < 0 || pairs != world->pairs)
+		world_make_target(world, raw, MP_KEEP);
+}
+
+static void format(struct world *world)
+{
+	finish(world, &world->raw);
 }
 
 static void format_for_line(struct world *world)
@@ -163,8 +176,7 @@ static void leave_to_line(struct world *world)
 	world_connect_again(world, &world->raw);
 	assert_int_equal(be_answered(world, MP_KEEP), 0);
 	assert_int_equal(world->target.opened.must_format, 1);
-	if (world_format_target(world, &world->other) < 0)
-		world_make_target(world, &world->other, MP_KEEP);
+	finish(world, &world->other);
 }
 
 static void leave_line_without_creator(struct world *world)
@@ -193,12 +205,11 @@ static void list_all(struct world *world)
 
 static void observe(struct world *world)
 {
-	struct proto_segment about = { .segment = world->target.opened.segment };
 	struct wire_fds fds = { 0 };
 	struct proto_opened opened;
 
-	assert_int_equal(world_ask(world, &world->watcher, PROTO_OBSERVE, &about, sizeof about,
-				   &opened, sizeof opened, &fds), 0);
+	assert_int_equal(world_ask_about_target(world, &world->watcher, PROTO_OBSERVE, &opened,
+						sizeof opened, &fds), 0);
 	assert_int_equal(opened.generation, world->target.opened.generation);
 	wire_close_fds(&fds);
 }
@@ -212,11 +223,14 @@ static void attach_actor(struct world *world)
 	assert_int_equal(seg_map(world->target.fd, false, &world->target.seg), 0);
 }
 
+/* Where nobody is left who notices, it is whoever asks next that starts him. */
 static bool is_actor_swept(void *arg)
 {
 	struct world *world = arg;
 	struct raw_segment slot = world->actors;
 
+	if (mpd_pair_is_dead((pid_t)world->watcher.welcome.pid) && !mpd_pair_is_kept(&world->pair))
+		world_connect_again(world, &world->watcher);
 	slot.seg = world->target.seg;
 	return raw_is_swept(&slot);
 }
@@ -271,29 +285,113 @@ static void take_over(struct world *world)
 	await_swept(world);
 }
 
+static bool is_mpd_dead(void *arg)
+{
+	const struct world *world = arg;
+
+	return mpd_pair_is_dead((pid_t)world->watcher.welcome.pid);
+}
+
+static bool is_supervisor_dead(void *arg)
+{
+	struct world *world = arg;
+
+	return !mpd_pair_is_kept(&world->pair);
+}
+
+/* The memory is at its clients only. */
+static void kill_both(struct world *world)
+{
+	prepare_a_lot(world);
+	assert_int_equal(kill(world->pair.supervisor, SIGKILL), 0);
+	kill_mpd(world);
+	assert_int_equal(mpd_pair_await(&world->pair), -SIGKILL);
+	assert_true(harness_until(is_mpd_dead, world, WORLD_PATIENCE_MS));
+	world_hold_next(world);
+}
+
+static void connect_all(struct world *world)
+{
+	world_connect_again(world, &world->watcher);
+	world_connect_again(world, &world->raw);
+	world_connect_again(world, &world->other);
+}
+
+static void find_all(struct world *world)
+{
+	mpd_pair_let_begin(&world->pair);
+	assert_int_equal(kill(world->actor, SIGKILL), 0);
+	connect_all(world);
+	world_settle(world);
+	await_swept(world);
+}
+
+static void let_all_end(struct world *world)
+{
+	world_empty(world);
+	world_hang_up(world);
+	assert_int_equal(mpd_pair_await(&world->pair), 0);
+	world_hold_next(world);
+}
+
+static void be_first(struct world *world)
+{
+	mpd_pair_let_begin(&world->pair);
+	connect_all(world);
+	make(world);
+}
+
+/* --- ends --- */
+
+/* It leaves, or is killed while it does. */
+static void let_leave(struct world *world)
+{
+	world_hang_up(world);
+	assert_true(harness_until(is_mpd_dead, world, WORLD_PATIENCE_MS));
+	connect_all(world);
+	make(world);
+}
+
+/* A supervisor that was told to end does so, whatever ends its mpd. Clients go on without both. */
+static void tell_to_end(struct world *world)
+{
+	assert_int_equal(kill(world->pair.supervisor, SIGTERM), 0);
+	assert_true(harness_until(is_supervisor_dead, world, WORLD_PATIENCE_MS));
+	assert_int_equal(kill(world->actor, SIGKILL), 0);
+	connect_all(world);
+	world_settle(world);
+	await_swept(world);
+}
+
 const struct scenario scenarios[] = {
-	{ "hello", NULL, say_hello, REGISTRY_FREE, 0, false },
-	{ "hello of an observer", NULL, say_hello_as_observer, REGISTRY_FREE, 0, false },
-	{ "open a new name and format it", NULL, make, REGISTRY_READY, 0, false },
-	{ "open a new name and leave", NULL, open_and_leave, REGISTRY_FREE, 0, false },
-	{ "open an existing name", make, open_existing, REGISTRY_READY, 0, false },
-	{ "open to keep", attach_unkept, open_to_keep, REGISTRY_READY, 0, false },
-	{ "formatted", open_half, format, REGISTRY_READY, 0, false },
+	{ "hello", NULL, say_hello, REGISTRY_FREE, 0, AT_REQUEST },
+	{ "hello of an observer", NULL, say_hello_as_observer, REGISTRY_FREE, 0, AT_REQUEST },
+	{ "open a new name and format it", NULL, make, REGISTRY_READY, 0, AT_REQUEST },
+	{ "open a new name and leave", NULL, open_and_leave, REGISTRY_FREE, 0, AT_REQUEST },
+	{ "open an existing name", make, open_existing, REGISTRY_READY, 0, AT_REQUEST },
+	{ "open to keep", attach_unkept, open_to_keep, REGISTRY_READY, 0, AT_REQUEST },
+	{ "formatted", open_half, format, REGISTRY_READY, 0, AT_REQUEST },
 	{ "formatted, one waits in line", wait_as_creator, format_for_line, REGISTRY_READY, 0,
-	  false },
+	  AT_REQUEST },
 	{ "formatter leaves, one waits in line", wait_as_creator, leave_to_line, REGISTRY_READY, 0,
-	  false },
+	  AT_REQUEST },
 	{ "formatter leaves, one waits who may not create", wait_for_existing,
-	  leave_line_without_creator, REGISTRY_FREE, 0, false },
-	{ "attached", enter, say_attached, REGISTRY_READY, 1, false },
-	{ "detached", attach, say_detached, REGISTRY_READY, 0, false },
-	{ "detached, nobody is left", attach_unkept, say_detached, REGISTRY_FREE, 0, false },
-	{ "unlink what is used", attach, unlink_it, REGISTRY_NAMELESS, 1, false },
-	{ "unlink what nobody uses", make, unlink_it, REGISTRY_FREE, 0, false },
-	{ "list", make, list_all, REGISTRY_READY, 0, false },
-	{ "observe", make, observe, REGISTRY_READY, 0, false },
-	{ "a client dies", attach_actor, kill_actor, REGISTRY_READY, 0, false },
-	{ "the last client dies", attach_only_actor, kill_only_actor, REGISTRY_FREE, 0, false },
-	{ "start, taking over", prepare_a_lot, take_over, REGISTRY_READY, 0, true },
+	  leave_line_without_creator, REGISTRY_FREE, 0, AT_REQUEST },
+	{ "attached", enter, say_attached, REGISTRY_READY, 1, AT_REQUEST },
+	{ "detached", attach, say_detached, REGISTRY_READY, 0, AT_REQUEST },
+	{ "detached, nobody is left", attach_unkept, say_detached, REGISTRY_FREE, 0, AT_REQUEST },
+	{ "unlink what is used", attach, unlink_it, REGISTRY_NAMELESS, 1, AT_REQUEST },
+	{ "unlink what nobody uses", make_for_nobody, unlink_it, REGISTRY_FREE, 0, AT_REQUEST },
+	{ "list", make, list_all, REGISTRY_READY, 0, AT_REQUEST },
+	{ "observe", make, observe, REGISTRY_READY, 0, AT_REQUEST },
+	{ "a client dies", attach_actor, kill_actor, REGISTRY_READY, 0, AT_REQUEST },
+	{ "the last client dies", attach_only_actor, kill_only_actor, REGISTRY_FREE, 0,
+	  AT_REQUEST },
+	{ "start, taking over", prepare_a_lot, take_over, REGISTRY_READY, 0, AT_RESTART },
+	{ "start from nothing", let_all_end, be_first, REGISTRY_READY, 0, AT_START },
+	{ "start, the memory is at its clients", kill_both, find_all, REGISTRY_READY, 0, AT_START },
+	{ "leave when unused", world_empty, let_leave, REGISTRY_READY, 0, AT_END },
+	{ "end when told to, clients go on", prepare_a_lot, tell_to_end, REGISTRY_READY, 0,
+	  AT_END },
 };
 const unsigned scenario_count = ARRAY_LEN(scenarios);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See mpd_world.h. Knows: /proc/PID/fd of the supervisor. Does not know: what is tested.
+ * See mpd_world.h. Knows: what of mpd's can be seen from outside. Does not know: what is tested.
  */
 #include "mpd_world.h"
 
@@ -9,136 +9,15 @@
 
 #include <libshm/base.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define REGISTRY_LINK "/memfd:mpd:registry"
-#define SEGMENT_LINK "/memfd:libshm:"
-#define REGISTRY_HEAD_BYTES 4096
-#define REGISTRY_BYTES (REGISTRY_HEAD_BYTES + REGISTRY_RECORDS * sizeof(struct registry_record))
 #define THE_THREE 3
 #define FDS_A_SEGMENT 2
 #define LIST_ROOM 8
-
-/* --- the supervisor --- */
-
-static void start_supervisor(struct world *world, const char *grace_ms)
-{
-	const char *path = getenv("MP_MPD"), *endpoint = getenv("MP_ENDPOINT");
-
-	assert_non_null(path);
-	world->is_supervisor_killed = false;
-	world->supervisor = fork();
-	assert_true(world->supervisor >= 0);
-	if (world->supervisor != 0)
-		return;
-	close_range(3, ~0U, 0);
-	execl(path, "mpd", "--supervise", "--endpoint", endpoint, "--grace", grace_ms, NULL);
-	_exit(1);
-}
-
-static bool is_link_to(const char *target, ssize_t length, const char *beginning)
-{
-	size_t wanted = strlen(beginning);
-
-	return length >= (ssize_t)wanted && memcmp(target, beginning, wanted) == 0;
-}
-
-/* The file has mode 0: its owner opens it for a moment, as mpd does in its last resort. */
-static int open_registry(pid_t supervisor)
-{
-	char path[300], target[64];
-	struct dirent *entry;
-	DIR *folder;
-	int fd = -1;
-
-	snprintf(path, sizeof path, "/proc/%d/fd", (int)supervisor);
-	folder = opendir(path);
-	assert_non_null(folder);
-	while (fd < 0 && (entry = readdir(folder)) != NULL) {
-		ssize_t length = readlinkat(dirfd(folder), entry->d_name, target, sizeof target);
-
-		if (!is_link_to(target, length, REGISTRY_LINK) ||
-		    fchmodat(dirfd(folder), entry->d_name, 0600, 0) < 0)
-			continue;
-		fd = openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC);
-		fchmodat(dirfd(folder), entry->d_name, 0, 0);
-	}
-	closedir(folder);
-	return fd;
-}
-
-/* Of segments; the supervisor reads what mpd has told it when it gets to it. */
-static unsigned count_stored(pid_t supervisor)
-{
-	char path[300], target[64];
-	struct dirent *entry;
-	unsigned count = 0;
-	DIR *folder;
-
-	snprintf(path, sizeof path, "/proc/%d/fd", (int)supervisor);
-	folder = opendir(path);
-	assert_non_null(folder);
-	while ((entry = readdir(folder)) != NULL) {
-		ssize_t length = readlinkat(dirfd(folder), entry->d_name, target, sizeof target);
-
-		count += is_link_to(target, length, SEGMENT_LINK);
-	}
-	closedir(folder);
-	return count;
-}
-
-static void close_registry(struct world *world)
-{
-	if (world->records)
-		munmap((void *)((uintptr_t)world->records - REGISTRY_HEAD_BYTES), REGISTRY_BYTES);
-	world->records = NULL;
-}
-
-static bool has_registry(void *arg)
-{
-	struct world *world = arg;
-
-	world->registry_fd = open_registry(world->supervisor);
-	return world->registry_fd >= 0;
-}
-
-static void look_at_registry(struct world *world)
-{
-	uint8_t *base;
-
-	close_registry(world);
-	assert_true(harness_until(has_registry, world, WORLD_PATIENCE_MS));
-	base = mmap(NULL, REGISTRY_BYTES, PROT_READ, MAP_SHARED, world->registry_fd, 0);
-	assert_true(base != MAP_FAILED);
-	close(world->registry_fd);
-	world->records = (const struct registry_record *)(void *)(base + REGISTRY_HEAD_BYTES);
-}
-
-void world_start(struct world *world, const char *grace_ms)
-{
-	start_supervisor(world, grace_ms);
-	raw_connect(&world->watcher);
-	look_at_registry(world);
-}
-
-int world_await_supervisor(struct world *world)
-{
-	int code = harness_wait(world->supervisor);
-
-	world->supervisor = 0;
-	close_registry(world);
-	return code;
-}
 
 /* --- asking --- */
 
@@ -147,15 +26,74 @@ bool world_is_lost(int status)
 	return status == -EPIPE || status == -ECONNRESET || status == -ENOTCONN;
 }
 
+/* A number is this mpd's: where the registry was lost, the same segment has another. */
+static bool renumber_target(struct world *world, struct raw *raw)
+{
+	struct proto_listed rows[LIST_ROOM];
+	int count = raw_list(raw, rows, LIST_ROOM);
+
+	for (int i = 0; i < count && i < LIST_ROOM; i++)
+		if (rows[i].generation == world->target.opened.generation)
+			world->target.opened.segment = rows[i].segment;
+	return count >= 0;
+}
+
+/* Nobody serves any more, and who needs it starts the next pair. One that was killed beside an mpd
+ * that lives on is not replaced: there is no need. */
+static bool is_greeted(struct world *world, struct raw *raw, bool is_observer)
+{
+	if (raw_try_connect(raw, is_observer))
+		return true;
+	if (!mpd_pair_is_kept(&world->pair) && world->pair.gate < 0) {
+		mpd_pair_start(&world->pair, WORLD_GRACE);
+		world->pairs++;
+		world->is_registry_lost = true;
+	}
+	return false;
+}
+
+static void await_greeting(struct world *world, struct raw *raw, bool is_observer)
+{
+	int64_t deadline_ns = harness_now_ns() + WORLD_PATIENCE_MS * INT64_C(1000000);
+
+	while (!is_greeted(world, raw, is_observer)) {
+		assert_true(harness_now_ns() < deadline_ns);
+		harness_sleep_ms(1);
+	}
+}
+
 void world_connect_again(struct world *world, struct raw *raw)
 {
-	if (world->is_supervisor_killed) {
-		assert_int_equal(world_await_supervisor(world), -SIGKILL);
-		start_supervisor(world, WORLD_GRACE);
-		look_at_registry(world);
-	}
 	raw_close(raw);
-	raw_connect(raw);
+	await_greeting(world, raw, false);
+	if (world->is_registry_lost && renumber_target(world, raw)) {
+		world->is_registry_lost = false;
+		mpd_pair_look_at_registry(&world->pair);
+	}
+}
+
+void world_connect_observer(struct world *world, struct raw *raw)
+{
+	await_greeting(world, raw, true);
+}
+
+static int ask_about_target(struct world *world, struct raw *raw, enum proto_type type,
+			    void *answer, size_t answer_bytes, struct wire_fds *ret_fds)
+{
+	struct proto_segment about = { .segment = world->target.opened.segment };
+
+	return raw_ask(raw, type, &about, sizeof about, answer, answer_bytes, ret_fds);
+}
+
+int world_ask_about_target(struct world *world, struct raw *raw, enum proto_type type,
+			   void *answer, size_t answer_bytes, struct wire_fds *ret_fds)
+{
+	int status;
+
+	while (world_is_lost(status = ask_about_target(world, raw, type, answer, answer_bytes,
+						       ret_fds)))
+		world_connect_again(world, raw);
+	return status;
 }
 
 int world_ask(struct world *world, struct raw *raw, enum proto_type type, const void *request,
@@ -218,24 +156,26 @@ int world_open_target(struct world *world, struct raw *raw, uint32_t flags)
 int world_format_target(struct world *world, struct raw *raw)
 {
 	struct proto_opened *opened = &world->target.opened;
-	struct proto_segment formatted = { .segment = opened->segment };
 	struct seg_geometry plan;
 
 	assert_int_equal(seg_plan(opened->size_bytes, opened->max_clients, opened->max_threads,
 				  &plan), 0);
 	assert_int_equal(seg_format(world->target.fd, WORLD_TARGET, opened->generation, &plan), 0);
-	return world_ask(world, raw, PROTO_FORMATTED, &formatted, sizeof formatted, NULL, 0, NULL);
+	return world_ask_about_target(world, raw, PROTO_FORMATTED, NULL, 0, NULL);
 }
 
+/* A pair that found it knows nothing of the wish to keep it: who wants that asks anew. */
 void world_make_target(struct world *world, struct raw *raw, uint32_t flags)
 {
+	unsigned pairs;
 	int status;
 
 	do {
+		pairs = world->pairs;
 		assert_int_equal(world_open_target(world, raw, flags), 0);
 		status = world->target.opened.must_format ? world_format_target(world, raw) : 0;
 		assert_true(status == 0 || status == -ESTALE);
-	} while (status < 0);
+	} while (status < 0 || pairs != world->pairs);
 }
 
 void world_enter_target(struct world *world, struct raw *raw)
@@ -248,13 +188,22 @@ void world_enter_target(struct world *world, struct raw *raw)
 					   &target->client, &target->generation), 0);
 }
 
-int world_say(struct world *world, struct raw *raw, enum proto_type type)
+static int say(struct world *world, struct raw *raw, enum proto_type type)
 {
 	struct proto_attached attached = { .segment = world->target.opened.segment,
 					   .client = world->target.client,
 					   .generation = world->target.generation };
 
-	return world_ask(world, raw, type, &attached, sizeof attached, NULL, 0, NULL);
+	return raw_ask(raw, type, &attached, sizeof attached, NULL, 0, NULL);
+}
+
+int world_say(struct world *world, struct raw *raw, enum proto_type type)
+{
+	int status;
+
+	while (world_is_lost(status = say(world, raw, type)))
+		world_connect_again(world, raw);
+	return status;
 }
 
 void world_leave_target(struct world *world)
@@ -318,9 +267,14 @@ struct expected {
 static bool is_record_of(const struct registry_record *record, const struct raw_segment *segment,
 			 enum registry_state state, bool is_kept)
 {
-	return record->generation == segment->opened.generation &&
+	return segment->seg && record->generation == segment->opened.generation &&
 	       load_acquire(&record->state) == (uint32_t)state &&
 	       !!load_relaxed(&record->is_kept) == is_kept;
+}
+
+static unsigned count_of_three(const struct world *world)
+{
+	return world->is_empty ? 0 : THE_THREE;
 }
 
 /* Each of those that ought to be there once, and nobody else. */
@@ -330,7 +284,7 @@ static bool is_registry_right(struct expected *expected)
 	unsigned found = 0, used = 0, target = 0;
 
 	for (unsigned i = 0; i < REGISTRY_RECORDS; i++) {
-		const struct registry_record *record = &world->records[i];
+		const struct registry_record *record = &world->pair.records[i];
 
 		used += load_acquire(&record->state) != REGISTRY_FREE;
 		found += is_record_of(record, &world->kept, REGISTRY_READY, true) ||
@@ -340,7 +294,7 @@ static bool is_registry_right(struct expected *expected)
 			  record->generation == world->target.opened.generation &&
 			  load_acquire(&record->state) == (uint32_t)expected->target;
 	}
-	if (found == THE_THREE && used == found + target &&
+	if (found == count_of_three(world) && used == found + target &&
 	    target == (expected->target != REGISTRY_FREE))
 		return true;
 	snprintf(expected->complaint, sizeof expected->complaint,
@@ -352,9 +306,9 @@ static bool is_registry_right(struct expected *expected)
 static bool is_store_right(struct expected *expected)
 {
 	struct world *world = expected->world;
-	unsigned wanted = world->supervisor_fds +
-			  (expected->target != REGISTRY_FREE ? FDS_A_SEGMENT : 0);
-	unsigned fds = raw_fd_count(world->supervisor);
+	unsigned segments = count_of_three(world) + (expected->target != REGISTRY_FREE);
+	unsigned wanted = world->supervisor_fds + segments * FDS_A_SEGMENT;
+	unsigned fds = raw_fd_count(world->pair.supervisor);
 
 	if (fds == wanted)
 		return true;
@@ -368,7 +322,8 @@ static bool is_list_right(struct expected *expected)
 {
 	struct proto_listed rows[LIST_ROOM];
 	struct world *world = expected->world;
-	int count, wanted = THE_THREE + (expected->target != REGISTRY_FREE), right = 0;
+	int count, right = 0;
+	int wanted = (int)count_of_three(world) + (expected->target != REGISTRY_FREE);
 
 	while (world_is_lost(count = raw_list(&world->watcher, rows, LIST_ROOM)))
 		world_connect_again(world, &world->watcher);
@@ -385,9 +340,26 @@ static bool is_list_right(struct expected *expected)
 	return false;
 }
 
+/* One pair, or one whose supervisor was killed. */
+static bool is_pair_right(struct expected *expected, bool is_kept)
+{
+	unsigned count = raw_mpd_count();
+
+	if (count == (is_kept ? 2 : 1))
+		return true;
+	snprintf(expected->complaint, sizeof expected->complaint,
+		 "%u processes are mpd or its supervisor", count);
+	return false;
+}
+
+/* Without a supervisor nobody else has what mpd has. */
 static bool is_right(void *arg)
 {
-	return is_registry_right(arg) && is_store_right(arg) && is_list_right(arg);
+	struct expected *expected = arg;
+	bool is_kept = mpd_pair_is_kept(&expected->world->pair);
+
+	return is_list_right(expected) && is_pair_right(expected, is_kept) &&
+	       (!is_kept || (is_registry_right(expected) && is_store_right(expected)));
 }
 
 static void expect_alive(const struct raw_segment *segment)
@@ -404,9 +376,11 @@ void world_check(struct world *world, enum registry_state target, unsigned targe
 
 	if (!harness_until(is_right, &expected, WORLD_PATIENCE_MS))
 		fail_msg("%s", expected.complaint);
-	expect_alive(&world->kept);
-	expect_alive(&world->plain);
-	expect_alive(&world->nameless);
+	if (!world->is_empty) {
+		expect_alive(&world->kept);
+		expect_alive(&world->plain);
+		expect_alive(&world->nameless);
+	}
 	if (target != REGISTRY_FREE && target_clients != 0)
 		expect_alive(&world->target);
 }
@@ -417,21 +391,29 @@ static bool is_all_stored(void *arg)
 {
 	const struct world *world = arg;
 
-	return count_stored(world->supervisor) == THE_THREE * FDS_A_SEGMENT;
+	return mpd_pair_count_stored(&world->pair) == THE_THREE * FDS_A_SEGMENT;
 }
 
-void world_begin(struct world *world)
+void world_furnish(struct world *world)
 {
-	*world = (struct world){ .target = { .fd = -1 } };
-	world_start(world, WORLD_GRACE);
-	raw_connect(&world->raw);
-	raw_connect(&world->other);
 	raw_attach(&world->raw, "kept", MP_KEEP, &world->kept);
 	raw_attach(&world->raw, "plain", 0, &world->plain);
 	raw_attach(&world->raw, "nameless", 0, &world->nameless);
 	assert_int_equal(raw_unlink(&world->raw, "nameless"), 0);
 	assert_true(harness_until(is_all_stored, world, WORLD_PATIENCE_MS));
-	world->supervisor_fds = raw_fd_count(world->supervisor);
+	world->is_empty = false;
+}
+
+void world_begin(struct world *world)
+{
+	*world = (struct world){ .target = { .fd = -1 }, .pair = { .gate = -1 } };
+	mpd_pair_start(&world->pair, WORLD_GRACE);
+	raw_connect(&world->watcher);
+	assert_true(mpd_pair_look_at_registry(&world->pair));
+	raw_connect(&world->raw);
+	raw_connect(&world->other);
+	world_furnish(world);
+	world->supervisor_fds = raw_fd_count(world->pair.supervisor) - THE_THREE * FDS_A_SEGMENT;
 }
 
 static void leave(struct raw_segment *segment)
@@ -440,14 +422,33 @@ static void leave(struct raw_segment *segment)
 	raw_forget(segment);
 }
 
-void world_end(struct world *world)
+void world_empty(struct world *world)
 {
 	assert_int_equal(raw_unlink(&world->watcher, "kept"), 0);
 	leave(&world->kept);
 	leave(&world->plain);
 	leave(&world->nameless);
+	world->is_empty = true;
+}
+
+void world_hang_up(struct world *world)
+{
 	raw_close(&world->raw);
 	raw_close(&world->other);
 	raw_close(&world->watcher);
-	assert_int_equal(world_await_supervisor(world), 0);
+}
+
+void world_hold_next(struct world *world)
+{
+	mpd_pair_forget_registry(&world->pair);
+	world->is_registry_lost = true;
+	mpd_pair_hold(&world->pair, WORLD_GRACE);
+}
+
+void world_end(struct world *world)
+{
+	world_empty(world);
+	world_hang_up(world);
+	assert_int_equal(mpd_pair_await(&world->pair), 0);
+	mpd_pair_reap();
 }

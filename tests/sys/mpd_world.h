@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * An mpd with segments in use, to be killed again and again. Knows: its supervisor, what the
- * registry's file says, requests that are asked until they are answered. Does not know: when mpd
- * is killed (syscall_stepper.h), what the requests are (mpd_scenarios.h).
- *
- * The supervisor is the test's own child, so it may be traced and waited for.
+ * An mpd with segments in use, to be killed again and again. Knows: what the registry's file says,
+ * requests that are asked until they are answered, starting the next pair where nobody serves. Does
+ * not know: when somebody is killed (syscall_stepper.h), what the requests are (mpd_scenarios.h).
  */
 #ifndef TESTS_SYS_MPD_WORLD_H
 #define TESTS_SYS_MPD_WORLD_H
 
+#include "mpd_pair.h"
 #include "raw_client.h"
-
-#include "mpd/registry.h"
 
 #define WORLD_TARGET "target"
 #define WORLD_PATIENCE_MS 10000
 #define WORLD_GRACE "10" /* ms: how long a segment that nobody has lives on after a start */
 
 struct world {
-	pid_t supervisor;
-	bool is_supervisor_killed; /* by the test, who starts the next one */
+	struct mpd_pair pair;
+	unsigned pairs;        /* that were started since the first */
+	bool is_registry_lost; /* the pair is another one; its registry was not looked at */
 	struct raw raw, other;     /* who asks */
 	struct raw watcher;        /* who only looks */
 	/* Always there, the test attached to each: MP_KEEP, without it, and without a name. */
@@ -27,22 +25,28 @@ struct world {
 	struct raw_segment target; /* what was told of it last; fd -1: nothing */
 	struct raw_segment actors; /* slot of the child that is attached to it */
 	pid_t actor;
-	int registry_fd;
-	const struct registry_record *records; /* in the registry's own memory */
-	unsigned supervisor_fds; /* with these three segments */
+	unsigned supervisor_fds; /* but for those of segments */
+	bool is_empty;           /* the three are not there */
 };
 
-/* Start the supervisor and make the three; and end it all. */
+/* Start a pair and make the three; and end it all. */
 void world_begin(struct world *world);
 void world_end(struct world *world);
 
-/* Start a supervisor, whose mpd has got nothing; wait until a watcher is greeted. */
-void world_start(struct world *world, const char *grace_ms);
-/* Wait for its end; its exit code or minus the signal. */
-int world_await_supervisor(struct world *world);
+/* Give up the three, and make them again. */
+void world_empty(struct world *world);
+void world_furnish(struct world *world);
 
-/* Its mpd may be dead: connect to the next one. */
+/* Close all connections. */
+void world_hang_up(struct world *world);
+
+/* The pair has ended; the next one is there, and has not begun. */
+void world_hold_next(struct world *world);
+
+/* mpd may be dead: connect to the next one. Where its supervisor is dead too, start the next
+ * pair. */
 void world_connect_again(struct world *world, struct raw *raw);
+void world_connect_observer(struct world *world, struct raw *raw); /* not connected yet */
 
 /* Did the request die with mpd? */
 bool world_is_lost(int status);
@@ -50,6 +54,11 @@ bool world_is_lost(int status);
 /* Ask until it is answered, connecting as often as mpd dies. */
 int world_ask(struct world *world, struct raw *raw, enum proto_type type, const void *request,
 	      size_t request_bytes, void *answer, size_t answer_bytes, struct wire_fds *ret_fds);
+
+/* The same, of what is asked about the target by its number: the next mpd may have given it
+ * another. */
+int world_ask_about_target(struct world *world, struct raw *raw, enum proto_type type,
+			   void *answer, size_t answer_bytes, struct wire_fds *ret_fds);
 
 int world_open(struct world *world, struct raw *raw, uint32_t flags,
 	       struct raw_segment *ret_segment);
@@ -73,9 +82,11 @@ void world_start_actor(struct world *world, uint32_t flags);
 /* mpd has read what was sent before this call. */
 void world_settle(struct world *world);
 
-/* Wait until the registry has the three and, unless state is REGISTRY_FREE, the target with what
- * was told of it last, and nothing else; until the supervisor holds descriptors for these and
- * nothing else; and see that no living client was swept. */
+/* Wait until mpd lists the three and, unless state is REGISTRY_FREE, the target with so many
+ * clients, and nothing else; until there is one mpd with one supervisor; the registry has each of
+ * them once, with what was told of it last, and nothing else; the supervisor holds descriptors for
+ * these and nothing else; and see that no living client was swept. An mpd whose supervisor was
+ * killed has nobody beside it who could be looked at. */
 void world_check(struct world *world, enum registry_state target, unsigned target_clients);
 
 #endif

@@ -127,6 +127,7 @@ static bool try_connect(struct raw *raw, uint32_t flags)
 		return true;
 	}
 	close(raw->socket);
+	raw->socket = -1;
 	return false;
 }
 
@@ -145,6 +146,11 @@ void raw_connect(struct raw *raw)
 	connect_with(raw, 0);
 }
 
+bool raw_try_connect(struct raw *raw, bool is_observer)
+{
+	return try_connect(raw, is_observer);
+}
+
 void raw_connect_as_observer(struct raw *raw)
 {
 	connect_with(raw, 1);
@@ -152,9 +158,11 @@ void raw_connect_as_observer(struct raw *raw)
 
 void raw_close(struct raw *raw)
 {
-	close(raw->socket);
+	if (raw->socket >= 0)
+		close(raw->socket);
 	if (raw->roster >= 0)
 		close(raw->roster);
+	raw->socket = raw->roster = -1;
 }
 
 int raw_open(struct raw *raw, const char *name, uint64_t size_bytes, uint32_t flags,

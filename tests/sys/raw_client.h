@@ -35,6 +35,8 @@ void raw_dial(struct raw *raw);
 
 /* Connect within 3 s and say HELLO. */
 void raw_connect(struct raw *raw);
+/* Once; false where nobody greets. */
+bool raw_try_connect(struct raw *raw, bool is_observer);
 void raw_connect_as_observer(struct raw *raw);
 void raw_close(struct raw *raw);
 

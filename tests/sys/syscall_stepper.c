@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -51,12 +52,28 @@ static void let_parent_go(struct stepper *stepper)
 		ptrace(PTRACE_DETACH, stepper->parent, NULL, as_data(signal_of(status)));
 }
 
+static void kill_children_of(pid_t pid)
+{
+	char path[64];
+	FILE *file;
+	int child;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	file = fopen(path, "re");
+	while (file && fscanf(file, "%d", &child) == 1)
+		kill(child, SIGKILL);
+	if (file)
+		fclose(file);
+}
+
 static void kill_it(struct stepper *stepper)
 {
 	stepper->has_killed = true;
 	let_parent_go(stepper);
 	if (stepper->with)
 		kill(stepper->with, SIGKILL);
+	if (stepper->is_with_children)
+		kill_children_of(stepper->pid);
 	kill(stepper->pid, SIGKILL);
 }
 
@@ -70,6 +87,15 @@ static void note_call(struct stepper *stepper)
 		stepper->call = (int)info.entry.nr;
 }
 
+static bool is_counted(const struct stepper *stepper)
+{
+	const int *call = stepper->uncounted;
+
+	while (call && *call >= 0 && *call != stepper->call)
+		call++;
+	return !call || *call < 0;
+}
+
 /* It stands: at a call, or for a signal, which it is given. */
 static void go_on(struct stepper *stepper, int status)
 {
@@ -78,7 +104,7 @@ static void go_on(struct stepper *stepper, int status)
 	if (WSTOPSIG(status) == SYSCALL_STOP) {
 		signal = 0;
 		note_call(stepper);
-		if (++stepper->stops == stepper->kill_at) {
+		if (is_counted(stepper) && ++stepper->stops == stepper->kill_at) {
 			kill_it(stepper);
 			return;
 		}
@@ -102,12 +128,14 @@ static bool take_turn(struct stepper *stepper)
 	if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {
 		let_parent_go(stepper);
 		waitpid(info.si_pid, &status, __WALL);
+		stepper->pid = 0;
 		return false;
 	}
 	if (waitpid(info.si_pid, &status, __WALL) != info.si_pid)
 		return true;
 	if (!WIFSTOPPED(status)) { /* killed between the two looks */
 		let_parent_go(stepper);
+		stepper->pid = 0;
 		return false;
 	}
 	if (info.si_pid == stepper->parent) {

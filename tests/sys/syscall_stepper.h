@@ -5,7 +5,8 @@
  *
  * The steps are taken by a thread of their own, so that the test may speak with the process
  * meanwhile. A process that was killed is not seen by its parent before the stepper has let go of
- * both: the parent's next child runs freely.
+ * both: the parent's next child runs freely. One that is a child of the test's may have been waited
+ * for here.
  */
 #ifndef TESTS_SYS_SYSCALL_STEPPER_H
 #define TESTS_SYS_SYSCALL_STEPPER_H
@@ -21,6 +22,8 @@ struct stepper {
 	pid_t parent;     /* 0: `pid` is there already; else who will start it */
 	_Atomic pid_t pid;
 	pid_t with;       /* killed just before it; 0: nobody */
+	bool is_with_children; /* its own too, just before it */
+	const int *uncounted; /* calls that are passed over, -1 is the end; NULL: none */
 	unsigned kill_at; /* from 1: 2n - 1 is before its call n, 2n is behind it; 0: nowhere */
 
 	/* The stepper's. */
