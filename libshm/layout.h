@@ -36,7 +36,7 @@
 #define LAYOUT_MAGIC UINT64_C(0x304d4853504d4c00) /* "\0LMPSHM0" */
 #define LAYOUT_MAJOR 999                           /* a development tree */
 #ifndef LAYOUT_MINOR /* tests build a libshm of another layout */
-#define LAYOUT_MINOR 2
+#define LAYOUT_MINOR 3
 #endif
 
 #define SLOT_NONE 0
@@ -285,8 +285,8 @@ static inline uint64_t layout_signature(void)
 		sizeof(struct shm_header),
 		sizeof(struct shm_client), sizeof(struct shm_thread), sizeof(struct shm_entry),
 		sizeof(struct shm_run), sizeof(struct shm_lock), sizeof(struct shm_queue),
-		sizeof(struct shm_cell), sizeof(struct shm_lease), GRANULE_BYTES, OBJECTS_MAX,
-		THREADS_MAX };
+		sizeof(struct shm_cell), sizeof(struct shm_lease), sizeof(struct shm_event),
+		GRANULE_BYTES, OBJECTS_MAX, THREADS_MAX };
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
 	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++)

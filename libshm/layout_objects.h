@@ -153,7 +153,31 @@ MP_FIELD(shm_queue, 192, 8, head);
 MP_FIELD(shm_queue, 256, 64, readable);
 MP_FIELD(shm_queue, 320, 64, writable);
 
+/* An event.
+ *
+ *   word   bit 0: set; the rest counts how often it became set. One CAS is the whole of a change.
+ *   waits  how often somebody found it not set and had to wait
+ */
+#define EVENT_SET UINT64_C(1)
+#define EVENT_EPOCH UINT64_C(2)
+struct shm_event {
+	struct shm_object object;
+	aligned_to(CACHE_LINE) atom64 word;
+	atom64 waits;
+	atom64 wait_ns; /* sum of them */
+	uint64_t reserved[5];
+	struct shm_waiters waiters;
+};
+static_assert(sizeof(struct shm_event) == 192, "event");
+MP_FIELD(shm_event, 64, 8, word);
+MP_FIELD(shm_event, 128, 64, waiters);
+
 /* Conditions of an object that a thread can wait for: the low six bits of a wait record. */
-enum wait_condition { WAIT_ACQUIRABLE = 0, WAIT_READABLE = 0, WAIT_WRITABLE = 1 };
+enum wait_condition {
+	WAIT_ACQUIRABLE = 0,
+	WAIT_READABLE = 0,
+	WAIT_SET = 0,
+	WAIT_WRITABLE = 1
+};
 
 #endif

@@ -376,6 +376,7 @@ static void release_rows(struct mp_snapshot *snapshot)
 	free(snapshot->threads);
 	free(snapshot->locks);
 	free(snapshot->queues);
+	free(snapshot->syncs);
 	free(snapshot->cycles);
 	memset(snapshot, 0, sizeof(*snapshot));
 }

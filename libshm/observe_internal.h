@@ -117,7 +117,15 @@ const struct observe_object *observe_object_at(const struct observe_copy *copy, 
 const struct shm_thread *observe_thread_of(const struct observe_copy *copy, uint64_t who);
 bool observe_is_waiting(const struct shm_thread *thread, uint64_t record);
 
-/* observe_object.c: read every object of the directory into locks and queues. 0 or -ENOMEM. */
+/* Threads that wait for that condition, and are in its set. */
+uint32_t observe_count_waiting(struct observe_copy *copy, struct shm_waiters *set, uint64_t record);
+
+/* observe_sync.c: whatever its kind says, besides name and id. */
+uint64_t observe_sync_bytes(uint32_t kind); /* 0: none of these kinds */
+void observe_fill_sync(struct observe_copy *copy, struct shm_object *bytes, uint64_t offset,
+		       struct mp_observed_sync *row);
+
+/* observe_object.c: read every object of the directory into its kind's rows. 0 or -ENOMEM. */
 int observe_objects(struct observe_copy *copy, struct observe_segment *segment,
 		    struct mp_snapshot *snapshot);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads the objects of a segment: locks and queues. Knows: the directory, the bytes of both kinds,
- * how a queue's depth is counted from its cells. Does not know: cycles, processes, mpd.
+ * Reads the objects of a segment. Knows: the directory, the bytes of locks and queues, how a
+ * queue's depth is counted from its cells. Does not know: other kinds (observe_sync.c), cycles.
  *
  * Any of it may be nonsense: each offset and count is checked against the geometry before it is
  * followed, and an object must say itself what its directory entry says about it.
@@ -28,13 +28,14 @@ union object_bytes {
 	struct shm_object object;
 	struct shm_lock lock;
 	struct shm_queue queue;
+	struct shm_event event;
 };
 
 static uint64_t bytes_of_kind(uint32_t kind)
 {
 	if (kind == OBJECT_LOCK)
 		return sizeof(struct shm_lock);
-	return kind == OBJECT_QUEUE ? sizeof(struct shm_queue) : 0;
+	return kind == OBJECT_QUEUE ? sizeof(struct shm_queue) : observe_sync_bytes(kind);
 }
 
 static bool is_in_arena(const struct observe_copy *copy, uint64_t offset, uint64_t bytes)
@@ -74,7 +75,7 @@ static int read_object(struct observe_copy *copy, uint32_t index, union object_b
 	return entry_word_is_unnamed(load_relaxed(&entry->word)) ? 0 : -EBADMSG;
 }
 
-static uint32_t count_waiting(struct observe_copy *copy, struct shm_waiters *set, uint64_t record)
+uint32_t observe_count_waiting(struct observe_copy *copy, struct shm_waiters *set, uint64_t record)
 {
 	uint32_t waiting = 0;
 
@@ -161,7 +162,8 @@ static void fill_lock(struct observe_copy *copy, struct observe_segment *segment
 	object->owner = lock_word_owner(word);
 	row->id = object->id;
 	snprintf(row->kind, sizeof(row->kind), "%s", lock_kind_name(load_relaxed(&lock->kind)));
-	row->waiters = count_waiting(copy, &lock->waiters, object->offset | WAIT_ACQUIRABLE);
+	row->waiters = observe_count_waiting(copy, &lock->waiters,
+					     object->offset | WAIT_ACQUIRABLE);
 	row->is_died = (word & LOCK_DIED) != 0;
 	row->is_poisoned = (word & LOCK_POISON) != 0;
 	row->depth = object->owner ? load_relaxed(&lock->depth) : 0;
@@ -255,8 +257,8 @@ static void fill_queue(struct observe_copy *copy, struct shm_queue *queue,
 	row->capacity = capacity < QUEUE_CAPACITY_MAX ? capacity : QUEUE_CAPACITY_MAX;
 	row->message_bytes = load_relaxed(&queue->message_bytes);
 	row->is_closed = load_relaxed(&queue->closed) != 0;
-	row->blocked_getters = count_waiting(copy, &queue->readable, at | WAIT_READABLE);
-	row->blocked_putters = count_waiting(copy, &queue->writable, at | WAIT_WRITABLE);
+	row->blocked_getters = observe_count_waiting(copy, &queue->readable, at | WAIT_READABLE);
+	row->blocked_putters = observe_count_waiting(copy, &queue->writable, at | WAIT_WRITABLE);
 	row->gets = position_count(load_relaxed(&queue->head), row->capacity);
 	row->puts = position_count(load_relaxed(&queue->tail), row->capacity);
 	row->depth = queue_depth(copy, queue, row);
@@ -284,12 +286,19 @@ static void take_object(struct observe_copy *copy, struct observe_segment *segme
 		observe_text(row->name, sizeof(row->name), entry->name, sizeof(entry->name));
 		row->is_unlinked = is_unlinked;
 		fill_lock(copy, segment, index, &bytes->lock, object, row);
-	} else {
+	} else if (object->kind == OBJECT_QUEUE) {
 		struct mp_observed_queue *row = &snapshot->queues[snapshot->queue_count++];
 
 		observe_text(row->name, sizeof(row->name), entry->name, sizeof(entry->name));
 		row->is_unlinked = is_unlinked;
 		fill_queue(copy, &bytes->queue, object, row);
+	} else {
+		struct mp_observed_sync *row = &snapshot->syncs[snapshot->sync_count++];
+
+		observe_text(row->name, sizeof(row->name), entry->name, sizeof(entry->name));
+		row->is_unlinked = is_unlinked;
+		row->id = object->id;
+		observe_fill_sync(copy, &bytes->object, object->offset, row);
 	}
 }
 
@@ -305,9 +314,11 @@ static int make_rows(const struct observe_copy *copy, struct observe_segment *se
 {
 	snapshot->locks = calloc(copy->entry_count + 1u, sizeof(*snapshot->locks));
 	snapshot->queues = calloc(copy->entry_count + 1u, sizeof(*snapshot->queues));
+	snapshot->syncs = calloc(copy->entry_count + 1u, sizeof(*snapshot->syncs));
 	if (!segment->grants)
 		segment->grants = calloc(OBJECTS_MAX, sizeof(*segment->grants));
-	return snapshot->locks && snapshot->queues && segment->grants ? 0 : -ENOMEM;
+	return snapshot->locks && snapshot->queues && snapshot->syncs && segment->grants ?
+		0 : -ENOMEM;
 }
 
 int observe_objects(struct observe_copy *copy, struct observe_segment *segment,

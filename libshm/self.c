@@ -213,7 +213,7 @@ static int explain_stale(const struct seg *seg)
 		       seg->name);
 }
 
-static int join_if_forked(struct seg *seg)
+int self_join(struct seg *seg)
 {
 	uint64_t epoch = self_fork_epoch();
 	int result = 0;
@@ -311,7 +311,7 @@ int self_find(struct seg *seg, struct self **ret_self)
 {
 	KEEP_ERRNO;
 	struct self *self;
-	int error = join_if_forked(seg);
+	int error = self_join(seg);
 
 	if (error < 0)
 		return error;

@@ -57,6 +57,19 @@ static inline int self_get(struct seg *seg, struct self **ret_self)
 	return self_find(seg, ret_self);
 }
 
+/* The same without becoming one: NULL where this thread has not taken part yet. Safe in a signal
+ * handler. */
+static inline struct self *self_peek(const struct seg *seg)
+{
+	struct self *latest = self_latest;
+
+	return latest && latest->seg == seg ? latest : NULL;
+}
+
+/* This process takes part, also if it was forked meanwhile. Safe in a signal handler, but for the
+ * first call of a forked child. 0 or -errno of attaching after a fork, with a sentence. */
+int self_join(struct seg *seg);
+
 /* What all threads and forks of this process need; before the first segment. `after_fork` is called
  * in each forked child while it has one thread. 0 or -ENOMEM, then it may be tried again. */
 int self_prepare(void (*after_fork)(void));

@@ -88,6 +88,15 @@ static void print_queue(const struct mp_snapshot *snapshot, const struct mp_obse
 	print_waiters(snapshot, queue->id, CONDITION_WRITABLE, "to put");
 }
 
+static void print_sync(const struct mp_snapshot *snapshot, const struct mp_observed_sync *sync)
+{
+	printf("%s %s: %s%s; changed %llu times, waited for %llu times\n", sync->kind,
+	       sync->name[0] ? sync->name : "(anonymous)", sync->state,
+	       sync->is_unlinked ? ", its name is removed" : "",
+	       (unsigned long long)sync->changes, (unsigned long long)sync->waits);
+	print_waiters(snapshot, sync->id, 0, "for it");
+}
+
 static void print_processes(const struct mp_snapshot *snapshot)
 {
 	for (uint32_t i = 0; i < snapshot->process_count; i++) {
@@ -145,6 +154,9 @@ static void print_objects(const struct mp_snapshot *snapshot, const char *object
 	for (uint32_t i = 0; i < snapshot->lock_count; i++)
 		if (!object || strcmp(object, snapshot->locks[i].name) == 0)
 			print_lock(snapshot, &snapshot->locks[i]);
+	for (uint32_t i = 0; i < snapshot->sync_count; i++)
+		if (!object || strcmp(object, snapshot->syncs[i].name) == 0)
+			print_sync(snapshot, &snapshot->syncs[i]);
 }
 
 static bool has_object(const struct mp_snapshot *snapshot, const char *object)
@@ -155,6 +167,8 @@ static bool has_object(const struct mp_snapshot *snapshot, const char *object)
 		is_there = strcmp(object, snapshot->queues[i].name) == 0;
 	for (uint32_t i = 0; i < snapshot->lock_count && !is_there; i++)
 		is_there = strcmp(object, snapshot->locks[i].name) == 0;
+	for (uint32_t i = 0; i < snapshot->sync_count && !is_there; i++)
+		is_there = strcmp(object, snapshot->syncs[i].name) == 0;
 	return is_there;
 }
 

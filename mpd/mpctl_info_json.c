@@ -37,6 +37,13 @@ static void put_queue(struct json *json, const struct mp_observed_queue *queue)
 	json_close(json, '}');
 }
 
+static void put_sync(struct json *json, const struct mp_observed_sync *sync)
+{
+	json_open(json, NULL, '{');
+	json_sync_members(json, sync);
+	json_close(json, '}');
+}
+
 static bool is_wanted(const char *object, const char *name)
 {
 	return !object || strcmp(object, name) == 0;
@@ -53,6 +60,11 @@ static void put_objects(struct json *json, const struct mp_snapshot *snapshot, c
 	for (uint32_t i = 0; i < snapshot->queue_count; i++)
 		if (is_wanted(object, snapshot->queues[i].name))
 			put_queue(json, &snapshot->queues[i]);
+	json_close(json, ']');
+	json_open(json, "syncs", '[');
+	for (uint32_t i = 0; i < snapshot->sync_count; i++)
+		if (is_wanted(object, snapshot->syncs[i].name))
+			put_sync(json, &snapshot->syncs[i]);
 	json_close(json, ']');
 }
 

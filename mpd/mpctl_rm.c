@@ -43,9 +43,14 @@ static int remove_segment(const struct mpctl *ctl, const char *name)
 /* Its kind is whatever it is. */
 static int unlink_object(mp_segment *segment, const char *name)
 {
-	int result = mp_queue_unlink(segment, name);
+	static int (*const unlinks[])(mp_segment *, const char *) = {
+		mp_queue_unlink, mp_lock_unlink, mp_event_unlink
+	};
+	int result = -EPROTO;
 
-	return result == -EPROTO ? mp_lock_unlink(segment, name) : result;
+	for (unsigned i = 0; i < sizeof(unlinks) / sizeof(unlinks[0]) && result == -EPROTO; i++)
+		result = unlinks[i](segment, name);
+	return result;
 }
 
 static int remove_object(const struct mpctl *ctl, const struct mpctl_name *name)

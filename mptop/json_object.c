@@ -130,3 +130,16 @@ void json_queue_members(struct json *json, const struct mp_observed_queue *queue
 	json_unsigned(json, "redelivered", queue->redelivered);
 	json_unsigned(json, "skipped", queue->skipped);
 }
+
+void json_sync_members(struct json *json, const struct mp_observed_sync *sync)
+{
+	json_unsigned(json, "id", sync->id);
+	json_string(json, "name", sync->name);
+	json_string(json, "kind", sync->kind);
+	json_string(json, "state", sync->state);
+	json_unsigned(json, "waiters", sync->waiters);
+	json_bool(json, "unlinked", sync->is_unlinked);
+	json_unsigned(json, "changes", sync->changes);
+	json_unsigned(json, "waits", sync->waits);
+	json_unsigned(json, "wait_ns", sync->wait_ns);
+}

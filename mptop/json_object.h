@@ -24,5 +24,6 @@ void json_object_name(struct json *json, const char *key, const struct mp_snapsh
 /* `owner_pid` is 0 where nobody is known to hold it. */
 void json_lock_members(struct json *json, const struct mp_observed_lock *lock, uint32_t owner_pid);
 void json_queue_members(struct json *json, const struct mp_observed_queue *queue);
+void json_sync_members(struct json *json, const struct mp_observed_sync *sync);
 
 #endif

@@ -44,6 +44,11 @@ static enum action show_queues(struct screen *screen)
 	return show_view(screen, INDEX_view_queue);
 }
 
+static enum action show_syncs(struct screen *screen)
+{
+	return show_view(screen, INDEX_view_sync);
+}
+
 static enum action next_view(struct screen *screen)
 {
 	return show_view(screen, (screen->view + 1) % VIEW_COUNT);

@@ -12,6 +12,7 @@
 /* mpd is asked, or /proc scanned, no more often than this. */
 #define REFRESH_NS MP_SEC(1)
 /* Counters of the three kinds share one table: the kind is the top of the id. */
+#define COUNTER_SYNC UINT64_C(0)
 #define COUNTER_PROCESS (UINT64_C(1) << 62)
 #define COUNTER_LOCK (UINT64_C(2) << 62)
 #define COUNTER_QUEUE (UINT64_C(3) << 62)
@@ -30,14 +31,16 @@ static void release_rows(struct model *model)
 	free(model->processes);
 	free(model->locks);
 	free(model->queues);
+	free(model->syncs);
 	free(model->findings);
 	model->segments = NULL;
 	model->processes = NULL;
 	model->locks = NULL;
 	model->queues = NULL;
+	model->syncs = NULL;
 	model->findings = NULL;
 	model->segment_count = model->process_count = model->lock_count = 0;
-	model->queue_count = model->finding_count = model->cycle_count = 0;
+	model->queue_count = model->sync_count = model->finding_count = model->cycle_count = 0;
 }
 
 int model_open(struct model *model, const char *endpoint, const char *file)
@@ -217,12 +220,30 @@ static void add_queue(struct model *model, const struct mp_snapshot *snapshot,
 	model->gets_per_s += row->gets_per_s;
 }
 
-static int make_rows(struct model *model, unsigned processes, unsigned locks, unsigned queues)
+static void add_sync(struct model *model, const struct mp_snapshot *snapshot,
+		     const struct mp_observed_sync *sync)
 {
-	model->processes = calloc(processes + 1u, sizeof(*model->processes));
-	model->locks = calloc(locks + 1u, sizeof(*model->locks));
-	model->queues = calloc(queues + 1u, sizeof(*model->queues));
-	return model->processes && model->locks && model->queues ? 0 : -ENOMEM;
+	struct sync_row *row = &model->syncs[model->sync_count++];
+	struct counter now = { snapshot->generation, COUNTER_SYNC | sync->id, sync->changes,
+			       sync->waits };
+
+	*row = (struct sync_row){ .snapshot = snapshot, .sync = sync };
+	row->longest_wait_ns = sync->waiters ? longest_wait(snapshot, sync->id, 0) : 0;
+	rates_of(model, &now, &row->changes_per_s, &row->waits_per_s);
+}
+
+/* So many rows of each kind are to come. */
+struct row_counts {
+	unsigned processes, locks, queues, syncs;
+};
+
+static int make_rows(struct model *model, const struct row_counts *counts)
+{
+	model->processes = calloc(counts->processes + 1u, sizeof(*model->processes));
+	model->locks = calloc(counts->locks + 1u, sizeof(*model->locks));
+	model->queues = calloc(counts->queues + 1u, sizeof(*model->queues));
+	model->syncs = calloc(counts->syncs + 1u, sizeof(*model->syncs));
+	return model->processes && model->locks && model->queues && model->syncs ? 0 : -ENOMEM;
 }
 
 static void add_snapshot(struct model *model, const struct mp_snapshot *snapshot)
@@ -233,6 +254,8 @@ static void add_snapshot(struct model *model, const struct mp_snapshot *snapshot
 		add_lock(model, snapshot, &snapshot->locks[i]);
 	for (uint32_t i = 0; i < snapshot->queue_count; i++)
 		add_queue(model, snapshot, &snapshot->queues[i]);
+	for (uint32_t i = 0; i < snapshot->sync_count; i++)
+		add_sync(model, snapshot, &snapshot->syncs[i]);
 	model->cycle_count += snapshot->cycle_count;
 	model->size_bytes += snapshot->size_bytes;
 	model->used_bytes += snapshot->used_bytes;
@@ -250,7 +273,7 @@ static void clear_totals(struct model *model)
 
 static int take_snapshots(struct model *model, unsigned count)
 {
-	unsigned processes = 0, locks = 0, queues = 0;
+	struct row_counts counts = { 0 };
 
 	model->segments = calloc(count + 1u, sizeof(*model->segments));
 	if (!model->segments)
@@ -265,11 +288,12 @@ static int take_snapshots(struct model *model, unsigned count)
 		row->error = mp_observe_snapshot(model->observer, i, &row->snapshot);
 		if (row->error < 0)
 			continue;
-		processes += row->snapshot->process_count;
-		locks += row->snapshot->lock_count;
-		queues += row->snapshot->queue_count;
+		counts.processes += row->snapshot->process_count;
+		counts.locks += row->snapshot->lock_count;
+		counts.queues += row->snapshot->queue_count;
+		counts.syncs += row->snapshot->sync_count;
 	}
-	return make_rows(model, processes, locks, queues);
+	return make_rows(model, &counts);
 }
 
 static void remember(double *history, unsigned count, double value)

@@ -58,6 +58,13 @@ struct queue_row {
 	enum severity severity;
 };
 
+struct sync_row {
+	const struct mp_snapshot *snapshot;
+	const struct mp_observed_sync *sync;
+	int64_t longest_wait_ns;
+	double changes_per_s, waits_per_s;
+};
+
 struct finding {
 	enum severity severity;
 	int64_t age_ns;
@@ -88,8 +95,10 @@ struct model {
 	struct process_row *processes;
 	struct lock_row *locks;
 	struct queue_row *queues;
+	struct sync_row *syncs;
 	struct finding *findings;
-	unsigned segment_count, process_count, lock_count, queue_count, finding_count;
+	unsigned segment_count, process_count, lock_count, queue_count, sync_count;
+	unsigned finding_count;
 	unsigned cycle_count;
 	unsigned people_count; /* processes: one has a row for each of its segments */
 	unsigned blocked_count, stuck_count, dead_count; /* of them */

@@ -65,6 +65,16 @@ static void put_queue(struct json *json, const struct queue_row *row)
 	json_close(json, '}');
 }
 
+static void put_sync(struct json *json, const struct sync_row *row)
+{
+	json_open(json, NULL, '{');
+	json_sync_members(json, row->sync);
+	json_signed(json, "longest_wait_ns", row->longest_wait_ns);
+	json_number(json, "changes_per_s", row->changes_per_s);
+	json_number(json, "waits_per_s", row->waits_per_s);
+	json_close(json, '}');
+}
+
 static void put_step(struct json *json, const struct mp_snapshot *snapshot,
 		     const struct mp_observed_step *step)
 {
@@ -117,6 +127,11 @@ static void put_rows(struct json *json, const struct model *model,
 	for (unsigned i = 0; i < model->queue_count; i++)
 		if (model->queues[i].snapshot == snapshot)
 			put_queue(json, &model->queues[i]);
+	json_close(json, ']');
+	json_open(json, "syncs", '[');
+	for (unsigned i = 0; i < model->sync_count; i++)
+		if (model->syncs[i].snapshot == snapshot)
+			put_sync(json, &model->syncs[i]);
 	json_close(json, ']');
 	json_open(json, "cycles", '[');
 	for (uint32_t i = 0; i < snapshot->cycle_count; i++)

@@ -37,6 +37,24 @@ const struct mp_observed_queue *snapshot_queue(const struct mp_snapshot *snapsho
 	return NULL;
 }
 
+const struct mp_observed_sync *snapshot_sync(const struct mp_snapshot *snapshot, uint64_t id)
+{
+	for (uint32_t i = 0; id && i < snapshot->sync_count; i++)
+		if (snapshot->syncs[i].id == id)
+			return &snapshot->syncs[i];
+	return NULL;
+}
+
+/* "" for one without a name, and for what is none. */
+static const char *name_of(const struct mp_snapshot *snapshot, uint64_t id)
+{
+	const struct mp_observed_lock *lock = snapshot_lock(snapshot, id);
+	const struct mp_observed_queue *queue = lock ? NULL : snapshot_queue(snapshot, id);
+	const struct mp_observed_sync *sync = lock || queue ? NULL : snapshot_sync(snapshot, id);
+
+	return lock ? lock->name : queue ? queue->name : sync ? sync->name : "";
+}
+
 void snapshot_add_process(struct text *text, const struct mp_observed_process *process)
 {
 	if (process)
@@ -59,9 +77,7 @@ void snapshot_add_thread(struct text *text, const struct mp_snapshot *snapshot, 
 
 void snapshot_add_object(struct text *text, const struct mp_snapshot *snapshot, uint64_t id)
 {
-	const struct mp_observed_lock *lock = snapshot_lock(snapshot, id);
-	const struct mp_observed_queue *queue = lock ? NULL : snapshot_queue(snapshot, id);
-	const char *name = lock ? lock->name : queue ? queue->name : "";
+	const char *name = name_of(snapshot, id);
 
 	if (!id)
 		text_add(text, "?");

@@ -18,6 +18,7 @@ const struct mp_observed_process *snapshot_process(const struct mp_snapshot *sna
 const struct mp_observed_thread *snapshot_thread(const struct mp_snapshot *snapshot, uint32_t slot);
 const struct mp_observed_lock *snapshot_lock(const struct mp_snapshot *snapshot, uint64_t id);
 const struct mp_observed_queue *snapshot_queue(const struct mp_snapshot *snapshot, uint64_t id);
+const struct mp_observed_sync *snapshot_sync(const struct mp_snapshot *snapshot, uint64_t id);
 
 /* "loader[4121]", with "/tid" when the thread is not the first. */
 void snapshot_add_process(struct text *text, const struct mp_observed_process *process);

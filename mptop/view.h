@@ -44,7 +44,8 @@ struct view {
 	VIEW(view_overview)                                                                        \
 	VIEW(view_process)                                                                         \
 	VIEW(view_lock)                                                                            \
-	VIEW(view_queue)
+	VIEW(view_queue)                                                                           \
+	VIEW(view_sync)
 
 #define VIEW(variable) extern const struct view variable;
 VIEWS

@@ -2,3 +2,4 @@
  * The kinds of objects: OBJECT(number, NAME, "what tools print"). Numbers are never used again. */
 OBJECT(1, LOCK, "lock")
 OBJECT(2, QUEUE, "queue")
+OBJECT(3, EVENT, "event")

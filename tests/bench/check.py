@@ -22,10 +22,10 @@ MESSAGES = ([f'{who}_round_trip_{size}' for who in ('vyukov', 'queue') for size 
             ['vyukov_put_get_alone', 'queue_put_get_alone', 'vyukov_crowd_8', 'queue_crowd_8'])
 LOCKS = ([f'lock_{kind}' for kind in (
     'naive', 'naive_inlined', 'pthread', 'pthread_robust', 'plain', 'checked', 'tracked',
-    'untracked')] + [f'contended_{kind}' for kind in (
+    'untracked')] + ['event_set_and_clear'] + [f'contended_{kind}' for kind in (
         'naive', 'pthread', 'pthread_robust', 'plain', 'checked')])
-SLEEPS = ([f'{who}_round_trip_asleep' for who in ('futex', 'pipe', 'queue')] +
-          [f'{who}_{what}' for who in ('futex', 'queue') for what in ('wake', 'waker_pays')] +
+SLEEPS = ([f'{who}_round_trip_asleep' for who in ('futex', 'pipe', 'queue', 'event')] +
+          [f'{who}_{what}' for who in ('futex', 'queue', 'event') for what in ('wake', 'waker_pays')] +
           ['naive_hand_over', 'lock_hand_over'])
 SETUP = ['attach_bare', 'attach', 'idle_process', 'idle_mpd', 'idle_supervisor', 'idle_segment']
 ROWS = PROBES + MESSAGES + LOCKS + SLEEPS + SETUP

@@ -50,6 +50,7 @@ void pairs_pthread(struct run *run);
 void pairs_robust(struct run *run);
 void pairs_plain(struct run *run);
 void pairs_checked(struct run *run);
+void pairs_event(struct run *run); /* set and clear */
 void contend(struct run *run);
 void contend_too(struct run *run);
 extern const struct mutex mutex_naive, mutex_pthread, mutex_robust, mutex_plain, mutex_checked;
@@ -67,7 +68,7 @@ void waker_pays(struct run *run);
 void wake_wait(struct run *run);
 void hand_over(struct run *run);
 void hand_over_wait(struct run *run);
-extern const struct channel channel_queue, channel_futex, channel_pipe;
+extern const struct channel channel_queue, channel_event, channel_futex, channel_pipe;
 
 /* rows_setup.c: attach, memory. */
 void setup_open(void);

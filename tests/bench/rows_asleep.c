@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Rows whose other side sleeps. Knows: queue, futex and pipe as channels of one word, a lock handed
- * over. Does not know: how often or in which order it is asked.
+ * Rows whose other side sleeps. Knows: queue, event, futex and pipe as channels of one word, a lock
+ * handed over. Does not know: how often or in which order it is asked.
  *
  * Each side keeps its CPU busy until the other has given up spinning, so that every message finds
  * a sleeper; the busy time is measured and taken off. A row in which threads did not sleep has no
@@ -38,6 +38,7 @@ struct shared {
 
 static struct shared *shared;
 static mp_queue *queue[2];
+static mp_event *event[2];
 static int pipe_fd[2][2];
 
 void channels_open(void)
@@ -45,6 +46,7 @@ void channels_open(void)
 	shared = shared_pages(sizeof *shared);
 	for (enum direction i = THERE; i <= BACK; i++) {
 		check(mp_queue_open(bench_segment, NULL, NULL, &queue[i]));
+		check(mp_event_open(bench_segment, NULL, NULL, &event[i]));
 		if (pipe(pipe_fd[i]) < 0)
 			bench_fail("no pipe");
 	}
@@ -63,6 +65,20 @@ static uint64_t queue_receive_word(enum direction direction)
 
 	check(mp_queue_get(queue[direction], &word, sizeof word, MP_FOREVER));
 	return word;
+}
+
+/* As the futex: the word beside it is the sender's until the event says otherwise. */
+static void event_send_word(enum direction direction, uint64_t word)
+{
+	shared->bell[direction].word = word;
+	check(mp_event_set(event[direction]));
+}
+
+static uint64_t event_receive_word(enum direction direction)
+{
+	check(mp_event_wait(event[direction], MP_FOREVER));
+	check(mp_event_clear(event[direction]));
+	return shared->bell[direction].word;
 }
 
 static void futex_send_word(enum direction direction, uint64_t word)
@@ -101,6 +117,7 @@ static uint64_t pipe_receive_word(enum direction direction)
 }
 
 const struct channel channel_queue = { queue_send_word, queue_receive_word };
+const struct channel channel_event = { event_send_word, event_receive_word };
 const struct channel channel_futex = { futex_send_word, futex_receive_word };
 const struct channel channel_pipe = { pipe_send_word, pipe_receive_word };
 

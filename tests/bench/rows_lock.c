@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Rows of locks. Knows: the product's lock, a naive futex mutex, pthread's two that work between
- * processes. Does not know: how often or in which order it is asked.
+ * Rows of locks, and an event beside them. Knows: the product's lock, a naive futex mutex,
+ * pthread's two that work between processes. Does not know: how often or in which order it is
+ * asked.
  */
 #include "rows.h"
 
@@ -23,6 +24,7 @@ struct shared {
 
 static struct shared *shared;
 static mp_lock *plain, *checked;
+static mp_event *event;
 
 static void make_pthread(pthread_mutex_t *mutex, int robust)
 {
@@ -45,6 +47,7 @@ void locks_open(void)
 	make_pthread(&shared->robust, PTHREAD_MUTEX_ROBUST);
 	check(mp_lock_open(bench_segment, NULL, &opts, &plain));
 	check(mp_lock_open(bench_segment, NULL, NULL, &checked));
+	check(mp_event_open(bench_segment, NULL, NULL, &event));
 }
 
 /* --- free --- */
@@ -68,6 +71,8 @@ PAIRS(pairs_pthread, pthread_mutex_lock(&shared->pthread), pthread_mutex_unlock(
 PAIRS(pairs_robust, pthread_mutex_lock(&shared->robust), pthread_mutex_unlock(&shared->robust))
 PAIRS(pairs_plain, check(mp_lock_acquire(plain, MP_FOREVER)), check(mp_lock_release(plain)))
 PAIRS(pairs_checked, check(mp_lock_acquire(checked, MP_FOREVER)), check(mp_lock_release(checked)))
+
+PAIRS(pairs_event, check(mp_event_set(event)), check(mp_event_clear(event)))
 
 /* --- contended --- */
 

@@ -7,6 +7,7 @@
 #include "teardown.h"
 
 #include "arena.h"
+#include "event_internal.h"
 #include "lock_internal.h"
 #include "object.h"
 #include "queue_internal.h"
@@ -26,6 +27,9 @@ static void close_all(struct party *party)
 		mp_queue_close(party->queue);
 	if (party->lock && holds(party, &party->lock->handle))
 		mp_lock_close(party->lock);
+	if (party->event && holds(party, &party->event->handle))
+		mp_event_close(party->event);
+	party->event = NULL;
 	party->queue = NULL;
 	party->lock = NULL;
 }
@@ -38,6 +42,8 @@ static void unlink_entry(struct scene *scene, const struct shm_entry *entry)
 	memcpy(name, entry->name, sizeof name);
 	if (load_relaxed(&entry->kind) == OBJECT_LOCK)
 		require(mp_lock_unlink(segment, name) == 0);
+	else if (load_relaxed(&entry->kind) == OBJECT_EVENT)
+		require(mp_event_unlink(segment, name) == 0);
 	else
 		require(mp_queue_unlink(segment, name) == 0);
 }

@@ -85,6 +85,20 @@ struct mp_observed_queue {
 	uint32_t reserved;
 };
 
+/* What threads meet at, besides locks and queues. */
+struct mp_observed_sync {
+	uint64_t id;
+	char name[MP_OBSERVE_NAME];
+	char kind[16];  /* "event" */
+	char state[16]; /* in a word: "set", "clear" */
+	uint32_t waiters;
+	uint32_t is_unlinked;
+	uint64_t changes; /* since it was made: how often it became set */
+	uint64_t waits;   /* how often somebody had to wait */
+	uint64_t wait_ns; /* sum of those that are over */
+	uint64_t reserved[4];
+};
+
 /* One step of a wait-for cycle: `thread` waits for `lock`, which the next step's thread holds; the
  * last waits for what the first holds. */
 struct mp_observed_step {
@@ -114,6 +128,9 @@ struct mp_snapshot {
 	struct mp_observed_cycle *cycles;
 	uint32_t process_count, thread_count, lock_count, queue_count, cycle_count;
 	uint32_t is_torn; /* something changed at each of several reads, or makes no sense */
+	uint32_t sync_count;
+	uint32_t reserved;
+	struct mp_observed_sync *syncs;
 };
 
 /* What mpd says about a segment, also about one that may not be read. */
