@@ -375,7 +375,8 @@ def second_build_waits_for_the_first(place):
     place.stand_in('meson', 'mkdir "$2/busy" || exit 1; tries=0; '
                    f'until grep -q waiting {place.root}/said.* || [ $tries = 2000 ]; do '
                    'sleep 0.01; tries=$((tries + 1)); done; '
-                   'rmdir "$2/busy"; : >"$2/build.ninja"')
+                   'rmdir "$2/busy"; mkdir "$2/meson-info"; : >"$2/build.ninja"; '
+                   'for what in targets tests; do echo "[]" >"$2/meson-info/intro-$what.json"; done')
     builds = []
     for i in range(2):
         with open(f'{place.root}/said.{i}', 'wb') as output:

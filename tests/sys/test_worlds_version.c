@@ -24,11 +24,13 @@
 static bool is_there(void *arg)
 {
 	struct raw raw;
+	bool is_heard;
 
 	raw_dial(&raw);
-	if (raw.socket >= 0)
+	is_heard = raw.socket >= 0;
+	if (is_heard)
 		raw_close(&raw);
-	return raw.socket >= 0;
+	return is_heard;
 }
 
 /* An mpd whose words are kept; it stays until end_mpd. */
