@@ -313,6 +313,7 @@ static void a_member_that_moves_between_the_looks_dissolves_the_cycle(void **sta
 		assert_int_equal(snapshot->cycle_count, !moves);
 		free(snapshot->locks);
 		free(snapshot->queues);
+		free(snapshot->syncs);
 		free(snapshot->cycles);
 		memset(snapshot, 0, sizeof(*snapshot));
 		observe_copy_release(&copy);
