@@ -52,4 +52,8 @@ extern const struct park_ops park_futex;
  * futex(2) in every engine: they mix, and it is safe in signal handlers. */
 int park_wake(atom32 *word);
 
+/* The word gets a new owner. The wait of a former one may still be armed in its ring, which ends a
+ * while after its thread; a ring for the new owner must not go there. */
+void park_disown(atom32 *word);
+
 #endif

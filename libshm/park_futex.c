@@ -12,6 +12,7 @@
 #include "clock.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <sys/syscall.h>
@@ -36,6 +37,14 @@ int park_wake(atom32 *word)
 	woken = (int)syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 	errno = kept;
 	return woken;
+}
+
+void park_disown(atom32 *word)
+{
+	int kept = errno;
+
+	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	errno = kept;
 }
 
 static int futex_open(struct park **ret_park)

@@ -5,8 +5,9 @@
  *
  * One system call arms what is not armed yet and sleeps on all of it. What did not fire stays
  * armed: an armed doorbell takes no ring while its owner is awake, because ringers make the system
- * call only when the bell says ASLEEP. Nobody but the owner sleeps on a doorbell, so an armed wait
- * can swallow nobody else's wake.
+ * call only when the bell says ASLEEP. Nobody but the owner sleeps on a doorbell, and the next
+ * owner sends away what a former one left armed (park_disown), so an armed wait can swallow nobody
+ * else's wake.
  */
 #include "park.h"
 
@@ -258,6 +259,8 @@ static int uring_sleep(struct park *park, atom32 *word, uint32_t value, int64_t 
 		return PARK_RUNG;
 	if (result == -ETIMEDOUT)
 		return result;
+	if (park->is_bell_armed) /* it would get the ring that is for the sleep below */
+		park_disown(word);
 	return park_futex.sleep(NULL, word, value, deadline_ns, watches, watch_count);
 }
 

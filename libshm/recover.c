@@ -25,6 +25,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "object.h"
+#include "park.h"
 #include "self.h"
 #include "slot.h"
 #include "sweep.h"
@@ -342,6 +343,7 @@ void recover_become_mpd(struct seg *seg, const struct slot_identity *self)
 	release_guards(&former);
 	arena_sweep(seg, SLOT_MPD, is_current, &former);
 	drop_mpds_holds(seg);
+	park_disown(&seg->threads[SLOT_MPD].bell);
 	generation = generation_next(generation);
 	store_relaxed(&seg->pid_namespace, self->pid_namespace);
 	store_relaxed(&slot->pid_namespace, self->pid_namespace);

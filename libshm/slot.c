@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "explain.h"
+#include "park.h"
 #include "probe.h"
 #include "shmref.h"
 #include "spin.h"
@@ -135,6 +136,7 @@ static void fill_thread(struct seg *seg, uint32_t thread)
 	store_relaxed(&slot->spins_won, 0);
 	store_relaxed(&slot->deaths_seen, 0);
 	and_seqcst(&slot->bell, ~BELL_ASLEEP); /* a dead owner's; the count goes on */
+	park_disown(&slot->bell);
 }
 
 static int commit_thread(struct seg *seg, uint32_t thread)

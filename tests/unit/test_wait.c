@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "objects.h"
+#include "park.h"
 #include "shmref.h"
 #include "spin.h"
 #include "wait.h"
@@ -257,6 +258,38 @@ static void wake_spent_on_one_who_times_out_is_handed_on(void **state)
 	end(&things);
 }
 
+/* A thread that ends leaves its last wait armed in its ring, which lives a while longer. Here that
+ * ring is the test's own and lives on. */
+static void ring_of_a_former_owner_swallows_no_wake(void **state)
+{
+	struct sleeper sleeper = { 0 };
+	struct things things = { 0 };
+	struct park *former = NULL;
+	atom32 *bell;
+	struct self *me;
+
+	begin(&things);
+	sleeper.things = &things;
+	assert_int_equal(self_get(things.objects.seg, &me), 0);
+	assert_int_equal(self_park(me), 0);
+	if (me->engine != &park_uring || park_uring.open(&former) < 0) {
+		end(&things);
+		harness_skip("no io_uring");
+	}
+	bell = &things.objects.seg->threads[me->thread + 1].bell; /* the next thread's */
+	assert_int_equal(park_uring.sleep(former, bell, load_relaxed(bell),
+					  clock_deadline_ns(MP_MSEC(1)), NULL, 0), -ETIMEDOUT);
+	pthread_create(&sleeper.thread, NULL, sleep_and_note, &sleeper);
+	harness_segment_await_asleep(things.objects.seg, 1);
+	assert_int_equal(load_relaxed(bell) & 1, 1);
+	publish(&things, me);
+	assert_true(harness_until(is_order_one, &things, 5000)); /* its own time ends at 10 s */
+	pthread_join(sleeper.thread, NULL);
+	assert_int_equal(load_relaxed(&things.errors), 0);
+	park_uring.close(former);
+	end(&things);
+}
+
 static void audit_rings_who_has_lost_his_bit(void **state)
 {
 	struct sleeper sleeper = { 0 };
@@ -347,6 +380,7 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(every_thing_wakes_somebody),
 	HARNESS_TEST(who_has_waited_longest_is_rung_first),
 	HARNESS_TEST(wake_spent_on_one_who_times_out_is_handed_on),
+	HARNESS_TEST(ring_of_a_former_owner_swallows_no_wake),
 	HARNESS_TEST(audit_rings_who_has_lost_his_bit),
 	HARNESS_TEST(plain_lock_does_not_make_a_machine_look_busier),
 };
