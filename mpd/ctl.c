@@ -16,15 +16,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 4096
 #define REQUESTS_A_TURN 16
 #define ACCEPTS_A_TURN 64
 #define PAUSE_NS INT64_C(100000000) /* no descriptor is left: try again then */
 #define REQUEST_BYTES_MAX PROTO_HELLO_MAX
 
-static struct conn pool[CONNECTIONS_MAX];
-static unsigned pool_used, clients;
-static struct conn *free_conns;
+static unsigned clients;
 static int listen_fd;
 static loop_id listen_source;
 static struct loop_timer pause_timer;
@@ -43,11 +40,6 @@ static union packet answer, late_answer;
 bool ctl_is_system(void)
 {
 	return is_system;
-}
-
-const struct conn *ctl_at(unsigned index)
-{
-	return index < pool_used ? &pool[index] : NULL;
 }
 
 unsigned ctl_client_count(void)
@@ -89,8 +81,7 @@ static void end(struct conn *conn)
 	shutdown(conn->fd, SHUT_RDWR);
 	close(conn->fd);
 	clients -= conn->is_greeted && !conn->is_observer;
-	*conn = (struct conn){ .fd = -1, .next_free = free_conns };
-	free_conns = conn;
+	conn_give(conn);
 	notify_changed();
 }
 
@@ -257,17 +248,6 @@ static void readable(void *arg, unsigned events)
 			return;
 }
 
-static struct conn *take_conn(void)
-{
-	struct conn *conn = free_conns;
-
-	if (conn)
-		free_conns = conn->next_free;
-	else if (pool_used < CONNECTIONS_MAX)
-		conn = &pool[pool_used++];
-	return conn;
-}
-
 static bool is_welcome(const struct ucred *peer)
 {
 	return is_system || peer->uid == geteuid() || peer->uid == 0;
@@ -290,7 +270,7 @@ static void begin(int fd)
 		close(fd);
 		return;
 	}
-	conn = take_conn();
+	conn = conn_take();
 	if (!conn) {
 		log_warning("process %d is refused: %d connections", (int)peer.pid,
 			    CONNECTIONS_MAX);

@@ -4,7 +4,7 @@
  */
 #include "hold.h"
 
-#include "ctl.h"
+#include "conn.h"
 #include "segment.h"
 
 #include <errno.h>

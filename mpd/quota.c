@@ -81,7 +81,7 @@ static struct traffic traffic_of(uint32_t uid, uint32_t pid)
 	struct traffic traffic = { 0 };
 	const struct conn *conn;
 
-	for (unsigned i = 0; (conn = ctl_at(i)) != NULL; i++) {
+	for (unsigned i = 0; (conn = conn_at(i)) != NULL; i++) {
 		if (conn->fd < 0 || conn->uid != uid || (pid && conn->pid != pid))
 			continue;
 		traffic.connections++;

@@ -9,7 +9,8 @@
 #ifndef MPD_QUOTA_H
 #define MPD_QUOTA_H
 
-#include "ctl.h"
+#include "conn.h"
+#include "segment.h"
 
 /* Limits by enum proto_quota; UINT64_MAX: none. */
 void quota_configure(const uint64_t limits[static QUOTA_COUNT]);

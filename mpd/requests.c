@@ -11,6 +11,7 @@
 
 #include "access.h"
 #include "adopt.h"
+#include "ctl.h"
 #include "hold.h"
 #include "loop.h"
 #include "reaper.h"

@@ -6,7 +6,9 @@
 #ifndef MPD_REQUESTS_H
 #define MPD_REQUESTS_H
 
-#include "ctl.h"
+#include "conn.h"
+
+#include "libshm/wire.h"
 
 struct reply {
 	void *body;   /* zeroed, large enough for any answer */
