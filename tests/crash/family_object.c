@@ -18,41 +18,14 @@ enum { NOTHING = 1, EXISTS = 2, UNLINKED = 4, ANONYMOUS = 8, REUSED = 16, REPLAC
 
 /* --- handles --- */
 
-static bool is_lock(const struct scene *scene)
-{
-	return scene->operation->variant == LOCK;
-}
-
-static int open_queue(struct party *party, const char *name, uint32_t flags)
-{
-	struct mp_queue_opts opts = { .capacity = CAPACITY, .flags = flags };
-
-	return mp_queue_open(&party->handle, name, &opts, &party->queue);
-}
-
 static int open_as(struct scene *scene, struct party *party, const char *name, uint32_t flags)
 {
-	struct mp_lock_opts opts = { .flags = flags };
-
-	return is_lock(scene) ? mp_lock_open(&party->handle, name, &opts, &party->lock)
-			      : open_queue(party, name, flags);
+	return object_verbs_of(scene)->open(party, name, flags);
 }
 
 int object_open_it(struct scene *scene, struct party *party, uint32_t flags)
 {
 	return open_as(scene, party, OBJECT_NAME, flags);
-}
-
-void object_close_handle(struct party *party)
-{
-	party->queue = mp_queue_close(party->queue);
-	party->lock = mp_lock_close(party->lock);
-}
-
-static int open_by_id(struct scene *scene, struct party *party)
-{
-	return is_lock(scene) ? mp_lock_from_id(&party->handle, scene->id, &party->lock)
-			      : mp_queue_from_id(&party->handle, scene->id, &party->queue);
 }
 
 static void fill(struct party *party)
@@ -70,13 +43,13 @@ static void open_before(struct scene *scene, enum role role, const char *name)
 	struct party *party = &scene->parties[role];
 
 	if (scene->id) {
-		require(open_by_id(scene, party) == 0);
+		require(object_open_by_id(scene, party) == 0);
 		return;
 	}
 	require(open_as(scene, party, name, 0) == 0);
 	if (scene->operation->variant == FILLED)
 		fill(party);
-	scene->id = is_lock(scene) ? mp_lock_id(party->lock) : mp_queue_id(party->queue);
+	scene->id = object_verbs_of(scene)->id(party);
 }
 
 /* --- contexts --- */
@@ -151,8 +124,7 @@ static void is_waited_in(struct scene *scene)
 	exists(scene);
 	open_before(scene, SURVIVOR, OBJECT_NAME);
 	open_before(scene, SLEEPER, OBJECT_NAME);
-	if (is_lock(scene))
-		require(mp_lock_acquire(scene->parties[SURVIVOR].lock, MP_NOW) == 0);
+	object_verbs_of(scene)->hinder(&scene->parties[SURVIVOR]);
 }
 
 static void is_unlinked_and_waited_in(struct scene *scene)
@@ -218,8 +190,7 @@ int object_make_anonymous(struct scene *scene, struct party *party)
 
 int object_unlink_it(struct scene *scene, struct party *party)
 {
-	return is_lock(scene) ? mp_lock_unlink(&party->handle, OBJECT_NAME)
-			      : mp_queue_unlink(&party->handle, OBJECT_NAME);
+	return object_verbs_of(scene)->unlink(party, OBJECT_NAME);
 }
 
 int object_close_it(struct scene *scene, struct party *party)
@@ -242,28 +213,15 @@ int object_close_pinned(struct scene *scene, struct party *party)
 
 int object_open_by_id(struct scene *scene, struct party *party)
 {
-	return open_by_id(scene, party);
+	return object_verbs_of(scene)->from_id(party, scene->id);
 }
 
 /* --- before and after --- */
 
-static void use(struct party *party)
-{
-	char byte = 7;
-
-	if (party->queue)
-		require(mp_queue_put(party->queue, &byte, 1, MP_NOW) == 0 &&
-			mp_queue_get(party->queue, &byte, 1, MP_NOW) == 1);
-	if (party->lock)
-		require(mp_lock_acquire(party->lock, MP_NOW) == 0 &&
-			mp_lock_release(party->lock) == 0);
-}
-
 static void settle_open(struct scene *scene, struct party *party)
 {
-	(void)scene;
 	if (party->ledger->result >= 0)
-		use(party);
+		require(object_verbs_of(scene)->works(party));
 	object_close_handle(party);
 }
 
@@ -275,14 +233,7 @@ static void settle_close(struct scene *scene, struct party *party)
 
 static void wait_in_it(struct scene *scene, struct party *party)
 {
-	char byte;
-
-	if (is_lock(scene))
-		party->ledger->result = mp_lock_acquire(party->lock, MP_FOREVER);
-	else
-		party->ledger->result = (int)mp_queue_get(party->queue, &byte, 1, MP_FOREVER);
-	if (is_lock(scene) && party->ledger->result >= 0)
-		require(mp_lock_release(party->lock) == 0);
+	party->ledger->result = object_verbs_of(scene)->wait(party);
 }
 
 #define ROW(text, kind, where, does)                                                               \
@@ -305,6 +256,10 @@ static const struct operation operations[] = {
 	OPENS("lock open", LOCK, NOTHING | REUSED, object_make),
 	OPENS("lock from id", LOCK, ANONYMOUS, object_open_by_id),
 	CLOSES("unheld lock unlink", LOCK, EXISTS | WAITED_IN, object_unlink_it),
+	OPENS("event open", EVENT, NOTHING | REUSED, object_make),
+	OPENS("event from id", EVENT, ANONYMOUS, object_open_by_id),
+	CLOSES("event unlink", EVENT, EXISTS | WAITED_IN, object_unlink_it),
+	CLOSES("event close", EVENT, UNLINKED | UNLINKED_WAITED_IN, object_close_it),
 	CLOSES("unheld lock close", LOCK, UNLINKED | UNLINKED_WAITED_IN, object_close_it),
 };
 

@@ -6,14 +6,9 @@
 #ifndef TESTS_CRASH_FAMILY_OBJECT_H
 #define TESTS_CRASH_FAMILY_OBJECT_H
 
-#include "crash.h"
+#include "object_kinds.h"
 
 #define OBJECT_NAME "object"
-#define MESSAGE_BYTES 400 /* in a block of its own */
-
-/* What `variant` says the object is: FILLED is a queue with CAPACITY messages. */
-enum { QUEUE, LOCK, FILLED };
-
 int object_make(struct scene *scene, struct party *party);
 int object_make_exclusive(struct scene *scene, struct party *party);
 int object_make_anonymous(struct scene *scene, struct party *party);
@@ -24,7 +19,6 @@ int object_open_by_id(struct scene *scene, struct party *party);
 
 /* With these flags, under its name. */
 int object_open_it(struct scene *scene, struct party *party, uint32_t flags);
-void object_close_handle(struct party *party);
 
 /* As the scene begins. */
 bool object_has_name(const struct scene *scene);

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See object_kinds.h.
+ */
+#include "object_kinds.h"
+
+#include "require.h"
+
+/* --- queues --- */
+
+static int open_queue(struct party *party, const char *name, uint32_t flags)
+{
+	struct mp_queue_opts opts = { .capacity = CAPACITY, .flags = flags };
+
+	return mp_queue_open(&party->handle, name, &opts, &party->queue);
+}
+
+static int queue_from_id(struct party *party, uint64_t id)
+{
+	return mp_queue_from_id(&party->handle, id, &party->queue);
+}
+
+static uint64_t id_of_queue(const struct party *party)
+{
+	return mp_queue_id(party->queue);
+}
+
+static int unlink_queue(struct party *party, const char *name)
+{
+	return mp_queue_unlink(&party->handle, name);
+}
+
+static bool queue_works(struct party *party)
+{
+	char message[MESSAGE_BYTES] = { 0 };
+
+	return mp_queue_put(party->queue, message, 1, MP_NOW) == 0 &&
+	       mp_queue_get(party->queue, message, 1, MP_NOW) == 1;
+}
+
+static void leave_empty(struct party *party)
+{
+	(void)party;
+}
+
+static void put_byte(struct party *party)
+{
+	char byte = 7;
+
+	require(mp_queue_put(party->queue, &byte, 1, MP_NOW) == 0);
+}
+
+static int get_byte(struct party *party)
+{
+	char byte;
+	int result = (int)mp_queue_get(party->queue, &byte, 1, MP_FOREVER);
+
+	return result == 1 ? 0 : result;
+}
+
+/* --- locks --- */
+
+static int open_lock(struct party *party, const char *name, uint32_t flags)
+{
+	struct mp_lock_opts opts = { .flags = flags };
+
+	return mp_lock_open(&party->handle, name, &opts, &party->lock);
+}
+
+static int lock_from_id(struct party *party, uint64_t id)
+{
+	return mp_lock_from_id(&party->handle, id, &party->lock);
+}
+
+static uint64_t id_of_lock(const struct party *party)
+{
+	return mp_lock_id(party->lock);
+}
+
+static int unlink_lock(struct party *party, const char *name)
+{
+	return mp_lock_unlink(&party->handle, name);
+}
+
+static bool lock_works(struct party *party)
+{
+	return mp_lock_acquire(party->lock, MP_NOW) == 0 && mp_lock_release(party->lock) == 0;
+}
+
+static void hold_lock(struct party *party)
+{
+	require(mp_lock_acquire(party->lock, MP_NOW) == 0);
+}
+
+static void release_lock(struct party *party)
+{
+	require(mp_lock_release(party->lock) == 0);
+}
+
+static int pass_lock(struct party *party)
+{
+	int result = mp_lock_acquire(party->lock, MP_FOREVER);
+
+	if (result >= 0)
+		release_lock(party);
+	return result;
+}
+
+/* --- events --- */
+
+static int open_event(struct party *party, const char *name, uint32_t flags)
+{
+	struct mp_event_opts opts = { .flags = flags };
+
+	return mp_event_open(&party->handle, name, &opts, &party->event);
+}
+
+static int event_from_id(struct party *party, uint64_t id)
+{
+	return mp_event_from_id(&party->handle, id, &party->event);
+}
+
+static uint64_t id_of_event(const struct party *party)
+{
+	return mp_event_id(party->event);
+}
+
+static int unlink_event(struct party *party, const char *name)
+{
+	return mp_event_unlink(&party->handle, name);
+}
+
+static bool event_works(struct party *party)
+{
+	return mp_event_set(party->event) == 0 && mp_event_is_set(party->event) == 1 &&
+	       mp_event_clear(party->event) == 0 && mp_event_is_set(party->event) == 0;
+}
+
+static void leave_clear(struct party *party)
+{
+	require(mp_event_is_set(party->event) == 0);
+}
+
+static void set_event(struct party *party)
+{
+	require(mp_event_set(party->event) == 0);
+}
+
+static int await_event(struct party *party)
+{
+	return mp_event_wait(party->event, MP_FOREVER);
+}
+
+/* --- all --- */
+
+static const struct object_verbs queues = {
+	open_queue, queue_from_id, id_of_queue, unlink_queue, queue_works,
+	leave_empty, put_byte, get_byte,
+};
+static const struct object_verbs locks = {
+	open_lock, lock_from_id, id_of_lock, unlink_lock, lock_works,
+	hold_lock, release_lock, pass_lock,
+};
+static const struct object_verbs events = {
+	open_event, event_from_id, id_of_event, unlink_event, event_works,
+	leave_clear, set_event, await_event,
+};
+
+const struct object_verbs *object_verbs_of(const struct scene *scene)
+{
+	static const struct object_verbs *const kinds[] = {
+		[QUEUE] = &queues, [LOCK] = &locks, [FILLED] = &queues, [EVENT] = &events
+	};
+
+	return kinds[scene->operation->variant];
+}
+
+bool object_is_open(const struct party *party)
+{
+	return party->queue || party->lock || party->event;
+}
+
+void object_close_handle(struct party *party)
+{
+	party->queue = mp_queue_close(party->queue);
+	party->lock = mp_lock_close(party->lock);
+	party->event = mp_event_close(party->event);
+}
