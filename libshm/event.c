@@ -25,37 +25,11 @@
 #include "clock.h"
 #include "errno_kept.h"
 #include "explain.h"
-#include "object.h"
+#include "handle.h"
 #include "opts.h"
-#include "sweep.h"
 #include "wait.h"
 
 #include <errno.h>
-#include <stdlib.h>
-
-static int make_event(struct seg *seg, struct self *me, void *object, const void *opts)
-{
-	(void)seg;
-	(void)me;
-	(void)object;
-	(void)opts;
-	return 0; /* zeroes: not set */
-}
-
-static void compare_event(void *object, const void *opts, struct opts_difference *difference)
-{
-	(void)object;
-	(void)opts;
-	(void)difference;
-}
-
-static bool recover_event(struct seg *seg, void *object, struct sweep *sweep)
-{
-	(void)seg;
-	(void)object;
-	(void)sweep;
-	return true;
-}
 
 static struct shm_waiters *event_waiters(void *object, unsigned condition)
 {
@@ -83,100 +57,62 @@ static uint64_t event_progress(struct seg *seg, void *object, unsigned condition
 	return load_relaxed(&shared->word);
 }
 
-static bool event_blocks(struct seg *seg, void *object, struct walk *walk, object_each each,
-			 void *arg)
-{
-	(void)seg;
-	(void)object;
-	(void)walk;
-	(void)each;
-	(void)arg;
-	return true;
-}
-
 extern const struct object_type event_type;
 const struct object_type event_type = {
 	.kind = OBJECT_EVENT,
 	.name = "event",
 	.bytes = sizeof(struct shm_event),
-	.recover = recover_event,
 	.waiters = event_waiters,
 	.is_ready = event_is_ready,
 	.progress = event_progress,
-	.blocks = event_blocks,
 };
 
-static int make_handle(const struct object_handle *handle, mp_event **ret_event)
+static int fill_handle(struct object_handle *handle)
 {
-	mp_event *event = malloc(sizeof *event);
-
-	if (!event) {
-		if (object_drop_handle(handle))
-			object_let_go(handle->seg, handle->index);
-		return explain(-ENOMEM, "no memory for a handle of an event");
-	}
-	*event = (mp_event){ .handle = *handle, .seg = handle->seg, .shared = handle->object };
-	*ret_event = event;
+	((mp_event *)handle)->shared = handle->object;
 	return 0;
 }
+
+static const struct handle_life life = {
+	.type = &event_type,
+	.ret_name = "ret_event",
+	.handle_bytes = sizeof(mp_event),
+	.fill = fill_handle,
+};
 
 int mp_event_open(mp_segment *segment, const char *name, const struct mp_event_opts *opts,
 		  mp_event **ret_event)
 {
-	KEEP_ERRNO;
 	static const struct mp_event_opts defaults;
-	const struct mp_event_opts *wish = opts ? opts : &defaults;
-	struct object_request request = { .name = name,
-					  .flags = wish->flags,
-					  .type = &event_type,
-					  .bytes = sizeof(struct shm_event),
-					  .compare = compare_event,
-					  .make = make_event,
-					  .opts = wish };
-	struct opts_of what = { "event", name };
-	struct object_handle handle;
-	int error = opts_check_handles(what, segment, "ret_event", ret_event);
+	const struct mp_event_opts *given = opts ? opts : &defaults;
+	struct handle_wish wish = HANDLE_WISH(segment, name, given, ret_event);
+	struct object_handle *handle;
+	int error = handle_open(&life, &wish, &handle);
 
 	if (error == 0)
-		error = opts_check_flags(what, wish->flags, MP_EXISTING | MP_EXCLUSIVE,
-					 "MP_EXISTING MP_EXCLUSIVE");
-	if (error == 0)
-		error = opts_check_reserved(what, wish->reserved0, wish->reserved,
-					    ARRAY_LEN(wish->reserved));
-	if (error == 0)
-		error = object_open(object_seg(segment), &request, &handle);
-	return error < 0 ? error : make_handle(&handle, ret_event);
+		*ret_event = (mp_event *)handle;
+	return error;
 }
 
 int mp_event_from_id(mp_segment *segment, uint64_t id, mp_event **ret_event)
 {
-	KEEP_ERRNO;
-	struct object_handle handle;
-	int error = opts_check_handles((struct opts_of){ "event", "(by id)" }, segment,
-				       "ret_event", ret_event);
+	struct object_handle *handle;
+	int error = handle_from_id(&life, segment, id, ret_event, &handle);
 
 	if (error == 0)
-		error = object_from_id(object_seg(segment), id, &event_type, &handle);
-	return error < 0 ? error : make_handle(&handle, ret_event);
+		*ret_event = (mp_event *)handle;
+	return error;
 }
 
 mp_event *mp_event_close(mp_event *event)
 {
-	KEEP_ERRNO;
-	if (!event)
-		return NULL;
-	if (object_drop_handle(&event->handle))
-		object_let_go(event->seg, event->handle.index);
-	free(event);
+	handle_close(&life, event ? &event->handle : NULL);
 	return NULL;
 }
 
 int mp_event_unlink(mp_segment *segment, const char *name)
 {
-	KEEP_ERRNO;
-	int error = opts_check_handles((struct opts_of){ "event", name }, segment, "name", name);
-
-	return error < 0 ? error : object_unlink(object_seg(segment), name, &event_type);
+	return handle_unlink(&life, segment, name);
 }
 
 uint64_t mp_event_id(const mp_event *event)
@@ -186,27 +122,26 @@ uint64_t mp_event_id(const mp_event *event)
 
 /* A thread that has done nothing here yet needs no slot to ring others: taking one is not for a
  * signal handler. That the process takes part is enough: its death is swept and audited. */
-static int ringer(const mp_event *event, struct self **ret_me)
+static inline int ringer(const char *call, const mp_event *event, struct self **ret_me)
 {
-	*ret_me = self_peek(event->seg);
-	return likely(*ret_me) ? 0 : self_join(event->seg);
+	if (unlikely(!event))
+		return opts_refuse_null(call, "event");
+	*ret_me = self_peek(event->handle.seg);
+	return likely(*ret_me) ? 0 : self_join(event->handle.seg);
 }
 
 static void ring_all(mp_event *event, struct self *me)
 {
 	if (unlikely(wait_has_sleepers(&event->shared->waiters)))
-		wait_wake_all(event->seg, me, &event->shared->waiters);
+		wait_wake_all(event->handle.seg, me, &event->shared->waiters);
 }
 
 int mp_event_set(mp_event *event)
 {
 	struct self *me;
 	uint64_t word;
-	int error;
+	int error = ringer(__func__, event, &me);
 
-	if (unlikely(!event))
-		return opts_refuse_null(__func__, "event");
-	error = ringer(event, &me);
 	if (unlikely(error < 0))
 		return error;
 	word = load_relaxed(&event->shared->word);
@@ -223,11 +158,8 @@ int mp_event_clear(mp_event *event)
 {
 	struct self *me;
 	uint64_t word;
-	int error;
+	int error = ringer(__func__, event, &me);
 
-	if (unlikely(!event))
-		return opts_refuse_null(__func__, "event");
-	error = ringer(event, &me);
 	if (unlikely(error < 0))
 		return error;
 	word = load_seqcst(&event->shared->word);
@@ -277,7 +209,7 @@ static noinline_ int wait_slow(mp_event *event, uint64_t began, int64_t timeout)
 				    .object = &wait };
 	int64_t now = clock_now_ns(), deadline_ns = clock_deadline_ns(timeout);
 	struct self *me;
-	int error = self_get(event->seg, &me);
+	int error = self_get(event->handle.seg, &me);
 
 	if (error < 0)
 		return error;

@@ -11,7 +11,6 @@
 
 struct mp_event {
 	struct object_handle handle;
-	struct seg *seg;
 	struct shm_event *shared;
 };
 

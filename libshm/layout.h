@@ -36,7 +36,7 @@
 #define LAYOUT_MAGIC UINT64_C(0x304d4853504d4c00) /* "\0LMPSHM0" */
 #define LAYOUT_MAJOR 999                           /* a development tree */
 #ifndef LAYOUT_MINOR /* tests build a libshm of another layout */
-#define LAYOUT_MINOR 3
+#define LAYOUT_MINOR 4
 #endif
 
 #define SLOT_NONE 0

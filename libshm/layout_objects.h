@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The shared bytes of every object. Included by layout.h only. Knows: where each word is and who
- * writes it. Does not know: the transitions (lockword.h, cellword.h) or the operations.
+ * The shared bytes of every object; of those that threads only meet at: layout_sync.h. Included by
+ * layout.h only. Knows: where each word is and who writes it. Does not know: the transitions
+ * (lockword.h, cellword.h) or the operations.
  */
 #ifndef LIBSHM_LAYOUT_OBJECTS_H
 #define LIBSHM_LAYOUT_OBJECTS_H
@@ -153,24 +154,7 @@ MP_FIELD(shm_queue, 192, 8, head);
 MP_FIELD(shm_queue, 256, 64, readable);
 MP_FIELD(shm_queue, 320, 64, writable);
 
-/* An event.
- *
- *   word   bit 0: set; the rest counts how often it became set. One CAS is the whole of a change.
- *   waits  how often somebody found it not set and had to wait
- */
-#define EVENT_SET UINT64_C(1)
-#define EVENT_EPOCH UINT64_C(2)
-struct shm_event {
-	struct shm_object object;
-	aligned_to(CACHE_LINE) atom64 word;
-	atom64 waits;
-	atom64 wait_ns; /* sum of them */
-	uint64_t reserved[5];
-	struct shm_waiters waiters;
-};
-static_assert(sizeof(struct shm_event) == 192, "event");
-MP_FIELD(shm_event, 64, 8, word);
-MP_FIELD(shm_event, 128, 64, waiters);
+#include "layout_sync.h"
 
 /* Conditions of an object that a thread can wait for: the low six bits of a wait record. */
 enum wait_condition {

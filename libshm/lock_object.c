@@ -6,10 +6,9 @@
 #include "lock_internal.h"
 
 #include "clock.h"
-#include "errno_kept.h"
 #include "explain.h"
+#include "handle.h"
 #include "lockword.h"
-#include "object.h"
 #include "opts.h"
 #include "shmref.h"
 #include "slot.h"
@@ -17,7 +16,6 @@
 #include "wait.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 static int make_lock(struct seg *seg, struct self *me, void *object, const void *opts)
 {
@@ -127,17 +125,6 @@ static uint64_t lock_progress(struct seg *seg, void *object, unsigned condition)
 	return load_relaxed(&shared->grants) + load_relaxed(&shared->word);
 }
 
-static bool lock_blocks(struct seg *seg, void *object, struct walk *walk, object_each each,
-			void *arg)
-{
-	(void)seg;
-	(void)object;
-	(void)walk;
-	(void)each;
-	(void)arg;
-	return true;
-}
-
 extern const struct object_type lock_type;
 const struct object_type lock_type = {
 	.kind = OBJECT_LOCK,
@@ -147,87 +134,37 @@ const struct object_type lock_type = {
 	.waiters = lock_waiters,
 	.is_ready = lock_is_ready,
 	.progress = lock_progress,
-	.blocks = lock_blocks,
 };
 
-static int make_handle(const struct object_handle *handle, mp_lock **ret_lock)
+static int fill_handle(struct object_handle *handle)
 {
-	mp_lock *lock = malloc(sizeof *lock);
-	struct shm_lock *shared = handle->object;
+	mp_lock *lock = (mp_lock *)handle;
 
-	if (!lock) {
-		if (object_drop_handle(handle))
-			object_let_go(handle->seg, handle->index);
-		return explain(-ENOMEM, "no memory for a handle of a lock");
-	}
-	*lock = (mp_lock){ .handle = *handle,
-			   .seg = handle->seg,
-			   .shared = shared,
-			   .kind = load_relaxed(&shared->kind) };
-	*ret_lock = lock;
+	lock->seg = handle->seg;
+	lock->shared = handle->object;
+	lock->kind = load_relaxed(&lock->shared->kind);
 	return 0;
 }
 
-static int check_opts(const char *name, const struct mp_lock_opts *opts)
+static int check_opts(struct seg *seg, struct opts_of what, const void *opts)
 {
-	struct opts_of what = { "lock", name };
-	int error = opts_check_flags(what, opts->flags, MP_EXISTING | MP_EXCLUSIVE,
-				     "MP_EXISTING MP_EXCLUSIVE");
+	const struct mp_lock_opts *wish = opts;
 
-	if (error == 0)
-		error = opts_check_reserved(what, opts->reserved0, opts->reserved,
-					    ARRAY_LEN(opts->reserved));
-	if (error < 0)
-		return error;
-	if (opts->kind > MP_LOCK_RECURSIVE)
+	(void)seg;
+	if (wish->kind > MP_LOCK_RECURSIVE)
 		return explain(-EINVAL, "lock '%s': opts.kind is %u, no enum mp_lock_kind",
-			       opts_name(what), opts->kind);
-	if (opts->on_owner_death > MP_OWNER_POISON)
+			       opts_name(what), wish->kind);
+	if (wish->on_owner_death > MP_OWNER_POISON)
 		return explain(-EINVAL, "lock '%s': opts.on_owner_death is %u, no enum "
-					"mp_owner_death", opts_name(what), opts->on_owner_death);
+					"mp_owner_death", opts_name(what), wish->on_owner_death);
 	return 0;
-}
-
-int mp_lock_open(mp_segment *segment, const char *name, const struct mp_lock_opts *opts,
-		 mp_lock **ret_lock)
-{
-	KEEP_ERRNO;
-	static const struct mp_lock_opts defaults;
-	const struct mp_lock_opts *wish = opts ? opts : &defaults;
-	struct object_request request = { .name = name,
-					  .flags = wish->flags,
-					  .type = &lock_type,
-					  .bytes = sizeof(struct shm_lock),
-					  .compare = compare_lock,
-					  .make = make_lock,
-					  .opts = wish };
-	struct object_handle handle;
-	int error = opts_check_handles((struct opts_of){ "lock", name }, segment, "ret_lock",
-				       ret_lock);
-
-	if (error < 0 || (error = check_opts(name, wish)) < 0)
-		return error;
-	error = object_open(object_seg(segment), &request, &handle);
-	return error < 0 ? error : make_handle(&handle, ret_lock);
-}
-
-int mp_lock_from_id(mp_segment *segment, uint64_t id, mp_lock **ret_lock)
-{
-	KEEP_ERRNO;
-	struct object_handle handle;
-	int error = opts_check_handles((struct opts_of){ "lock", "(by id)" }, segment, "ret_lock",
-				       ret_lock);
-
-	if (error < 0)
-		return error;
-	error = object_from_id(object_seg(segment), id, &lock_type, &handle);
-	return error < 0 ? error : make_handle(&handle, ret_lock);
 }
 
 /* The last handle goes while this process holds the lock: nobody could release it any more, and no
  * sweep would look at it. It ends as if its holder had died. */
-static void give_up(mp_lock *lock)
+static void give_up(struct object_handle *handle)
 {
+	mp_lock *lock = (mp_lock *)handle;
 	uint64_t owner = lock_word_owner(load_relaxed(&lock->shared->word));
 	uint32_t owner_client = slot_client_of_who(lock->seg, owner);
 	struct sweep sweep = { .seg = lock->seg,
@@ -239,25 +176,50 @@ static void give_up(mp_lock *lock)
 		recover_lock(lock->seg, lock->shared, &sweep);
 }
 
+static const struct handle_life life = {
+	.type = &lock_type,
+	.ret_name = "ret_lock",
+	.handle_bytes = sizeof(mp_lock),
+	.check = check_opts,
+	.compare = compare_lock,
+	.make = make_lock,
+	.fill = fill_handle,
+	.give_up = give_up,
+};
+
+int mp_lock_open(mp_segment *segment, const char *name, const struct mp_lock_opts *opts,
+		 mp_lock **ret_lock)
+{
+	static const struct mp_lock_opts defaults;
+	const struct mp_lock_opts *given = opts ? opts : &defaults;
+	struct handle_wish wish = HANDLE_WISH(segment, name, given, ret_lock);
+	struct object_handle *handle;
+	int error = handle_open(&life, &wish, &handle);
+
+	if (error == 0)
+		*ret_lock = (mp_lock *)handle;
+	return error;
+}
+
+int mp_lock_from_id(mp_segment *segment, uint64_t id, mp_lock **ret_lock)
+{
+	struct object_handle *handle;
+	int error = handle_from_id(&life, segment, id, ret_lock, &handle);
+
+	if (error == 0)
+		*ret_lock = (mp_lock *)handle;
+	return error;
+}
+
 mp_lock *mp_lock_close(mp_lock *lock)
 {
-	KEEP_ERRNO;
-	if (!lock)
-		return NULL;
-	if (object_drop_handle(&lock->handle)) {
-		give_up(lock);
-		object_let_go(lock->seg, lock->handle.index);
-	}
-	free(lock);
+	handle_close(&life, lock ? &lock->handle : NULL);
 	return NULL;
 }
 
 int mp_lock_unlink(mp_segment *segment, const char *name)
 {
-	KEEP_ERRNO;
-	int error = opts_check_handles((struct opts_of){ "lock", name }, segment, "name", name);
-
-	return error < 0 ? error : object_unlink(object_seg(segment), name, &lock_type);
+	return handle_unlink(&life, segment, name);
 }
 
 uint64_t mp_lock_id(const mp_lock *lock)

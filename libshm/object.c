@@ -136,7 +136,8 @@ static int make_object(struct seg *seg, struct self *me, const struct object_req
 	generation = generation_next(entry_word_generation(load_relaxed(&entry->word)));
 	fill_header(object, request, object_id_make(entry_index(seg, entry), generation),
 		    me->client);
-	error = request->make(seg, me, object, request->opts);
+	if (request->make)
+		error = request->make(seg, me, object, request->opts);
 	if (error < 0) {
 		arena_free(seg, NULL, me->client, reference);
 		return error;

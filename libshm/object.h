@@ -21,7 +21,8 @@ struct object_type {
 	enum object_kind kind;
 	const char *name;
 	uint64_t bytes; /* smallest block it can live in */
-	/* Finish or undo what a dead client left. False: it goes on with sweep->inside. */
+	/* Finish or undo what a dead client left; NULL: a death leaves nothing. False: it goes on
+	 * with sweep->inside. */
 	bool (*recover)(struct seg *seg, void *object, struct sweep *sweep);
 	/* The wait set of a condition, NULL if there is none. */
 	struct shm_waiters *(*waiters)(void *object, unsigned condition);
@@ -29,7 +30,8 @@ struct object_type {
 	bool (*is_ready)(struct seg *seg, void *object, unsigned condition, uint32_t client);
 	/* A word that changes whenever somebody gets ahead. */
 	uint64_t (*progress)(struct seg *seg, void *object, unsigned condition);
-	/* Every block that hangs on it, besides its own. False: it goes on with the walk. */
+	/* Every block that hangs on it, besides its own; NULL: none does. False: it goes on with
+	 * the walk. */
 	bool (*blocks)(struct seg *seg, void *object, struct walk *walk, object_each each,
 		       void *arg);
 };
@@ -44,10 +46,12 @@ struct object_request {
 	unsigned flags;   /* MP_EXISTING, MP_EXCLUSIVE */
 	const struct object_type *type;
 	uint64_t bytes;
-	/* What the options of one who attaches want otherwise than it is. */
+	/* What the options of one who attaches want otherwise than it is; NULL: nothing can
+	 * differ. */
 	void (*compare)(void *object, const void *opts, struct opts_difference *difference);
-	/* Fill a fresh, zeroed object; 0 or -errno. Blocks it allocates stay HELD by me: the type's
-	 * `blocks` names them and object_open links them. Leaves a sentence. */
+	/* Fill a fresh, zeroed object; 0 or -errno; NULL: zeroes will do. Blocks it allocates stay
+	 * HELD by me: the type's `blocks` names them and object_open links them. Leaves a
+	 * sentence. */
 	int (*make)(struct seg *seg, struct self *me, void *object, const void *opts);
 	const void *opts;
 };

@@ -90,7 +90,7 @@ static bool for_each_block(struct shm_entry *entry, struct walk *walk, object_ea
 	uint64_t reference = load_relaxed(&entry->object);
 	void *object = type ? object_of_entry(owner->seg, entry, type) : NULL;
 
-	if (object && !type->blocks(owner->seg, object, walk, each, owner))
+	if (object && type->blocks && !type->blocks(owner->seg, object, walk, each, owner))
 		return false;
 	each(owner, reference);
 	walk->at = 0;

@@ -25,8 +25,8 @@ struct ring {
 };
 
 struct mp_queue {
-	struct ring ring;
 	struct object_handle handle;
+	struct ring ring;
 	uint32_t message_bytes; /* 0: no limit of its own */
 };
 

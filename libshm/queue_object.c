@@ -13,8 +13,8 @@
 #include "queue_internal.h"
 
 #include "arena.h"
-#include "errno_kept.h"
 #include "explain.h"
+#include "handle.h"
 #include "memory_room.h"
 #include "object.h"
 #include "opts.h"
@@ -22,7 +22,6 @@
 #include "sweep.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define CAPACITY_DEFAULT 1024
@@ -286,120 +285,87 @@ const struct object_type queue_type = {
 
 /* --- life --- */
 
-static void drop_handle(const struct object_handle *handle)
+static int fill_handle(struct object_handle *handle)
 {
-	if (object_drop_handle(handle))
-		object_let_go(handle->seg, handle->index);
-}
+	mp_queue *queue = (mp_queue *)handle;
 
-static int make_handle(const struct object_handle *handle, mp_queue **ret_queue)
-{
-	mp_queue *queue = malloc(sizeof *queue);
-
-	if (!queue) {
-		drop_handle(handle);
-		return explain(-ENOMEM, "no memory for a handle of a queue");
-	}
-	if (!ring_from_object(handle->seg, handle->object, &queue->ring)) {
-		explain(-EBADMSG, "the references of queue '%s' are corrupt", object_name(handle));
-		drop_handle(handle);
-		free(queue);
-		return -EBADMSG;
-	}
-	queue->handle = *handle;
+	if (!ring_from_object(handle->seg, handle->object, &queue->ring))
+		return explain(-EBADMSG, "the references of queue '%s' are corrupt",
+			       object_name(handle));
 	queue->message_bytes = load_relaxed(&queue->ring.shared->message_bytes);
-	*ret_queue = queue;
 	return 0;
 }
 
-static int check_opts(const char *name, const struct mp_queue_opts *opts)
+static int check_opts(struct seg *seg, struct opts_of what, const void *wish)
 {
-	struct opts_of what = { "queue", name };
-	int error = opts_check_flags(what, opts->flags, MP_EXISTING | MP_EXCLUSIVE,
-				     "MP_EXISTING MP_EXCLUSIVE");
-
-	if (error == 0)
-		error = opts_check_reserved(what, opts->reserved0, opts->reserved,
-					    ARRAY_LEN(opts->reserved));
-	if (error == 0 && opts->capacity > QUEUE_CAPACITY_MAX)
-		error = explain(-EINVAL, "queue '%s': opts.capacity is %u, at most %u",
-				opts_name(what), opts->capacity, QUEUE_CAPACITY_MAX);
-	return error;
-}
-
-static int check_message_bytes(const struct seg *seg, const char *name,
-			       const struct mp_queue_opts *opts)
-{
+	const struct mp_queue_opts *opts = ((const struct queue_wish *)wish)->opts;
 	uint64_t most = arena_max_bytes(seg);
 
+	if (opts->capacity > QUEUE_CAPACITY_MAX)
+		return explain(-EINVAL, "queue '%s': opts.capacity is %u, at most %u",
+			       opts_name(what), opts->capacity, QUEUE_CAPACITY_MAX);
 	if (opts->message_bytes <= INLINE_BYTES || opts->message_bytes <= most)
 		return 0;
 	return explain(-EINVAL,
 		       "queue '%s': opts.message_bytes is %u, segment '%s' carries at most %llu",
-		       name ? name : "(anonymous)", opts->message_bytes, seg->name,
-		       (unsigned long long)most);
+		       opts_name(what), opts->message_bytes, seg->name, (unsigned long long)most);
 }
+
+/* Without a hold no sweep would look here: what is still leased goes back. */
+static void give_up(struct object_handle *handle)
+{
+	struct self *me;
+
+	if (self_get(handle->seg, &me) == 0)
+		queue_return_all((mp_queue *)handle, me);
+}
+
+static const struct handle_life life = {
+	.type = &queue_type,
+	.ret_name = "ret_queue",
+	.handle_bytes = sizeof(mp_queue),
+	.check = check_opts,
+	.compare = compare_queue,
+	.make = make_queue,
+	.fill = fill_handle,
+	.give_up = give_up,
+};
 
 int mp_queue_open(mp_segment *segment, const char *name, const struct mp_queue_opts *opts,
 		  mp_queue **ret_queue)
 {
-	KEEP_ERRNO;
 	static const struct mp_queue_opts defaults;
-	struct queue_wish wish = { opts ? opts : &defaults, name };
-	struct object_request request = { .name = name,
-					  .flags = wish.opts->flags,
-					  .type = &queue_type,
-					  .bytes = sizeof(struct shm_queue),
-					  .compare = compare_queue,
-					  .make = make_queue,
-					  .opts = &wish };
-	struct object_handle handle;
-	int error = opts_check_handles((struct opts_of){ "queue", name }, segment, "ret_queue",
-				       ret_queue);
+	struct queue_wish given = { opts ? opts : &defaults, name };
+	struct handle_wish wish = HANDLE_WISH(segment, name, given.opts, ret_queue);
+	struct object_handle *handle;
+	int error;
 
-	if (error < 0 || (error = check_opts(name, wish.opts)) < 0 ||
-	    (error = check_message_bytes(object_seg(segment), name, wish.opts)) < 0)
-		return error;
-	error = object_open(object_seg(segment), &request, &handle);
-	return error < 0 ? error : make_handle(&handle, ret_queue);
+	wish.opts = &given;
+	error = handle_open(&life, &wish, &handle);
+	if (error == 0)
+		*ret_queue = (mp_queue *)handle;
+	return error;
 }
 
 int mp_queue_from_id(mp_segment *segment, uint64_t id, mp_queue **ret_queue)
 {
-	KEEP_ERRNO;
-	struct object_handle handle;
-	int error = opts_check_handles((struct opts_of){ "queue", "(by id)" }, segment,
-				       "ret_queue", ret_queue);
+	struct object_handle *handle;
+	int error = handle_from_id(&life, segment, id, ret_queue, &handle);
 
-	if (error < 0)
-		return error;
-	error = object_from_id(object_seg(segment), id, &queue_type, &handle);
-	return error < 0 ? error : make_handle(&handle, ret_queue);
+	if (error == 0)
+		*ret_queue = (mp_queue *)handle;
+	return error;
 }
 
 mp_queue *mp_queue_close(mp_queue *queue)
 {
-	KEEP_ERRNO;
-	struct self *me;
-
-	if (!queue)
-		return NULL;
-	if (object_drop_handle(&queue->handle)) {
-		/* Without a hold no sweep would look here: what is still leased goes back now. */
-		if (self_get(queue->ring.seg, &me) == 0)
-			queue_return_all(queue, me);
-		object_let_go(queue->ring.seg, queue->handle.index);
-	}
-	free(queue);
+	handle_close(&life, queue ? &queue->handle : NULL);
 	return NULL;
 }
 
 int mp_queue_unlink(mp_segment *segment, const char *name)
 {
-	KEEP_ERRNO;
-	int error = opts_check_handles((struct opts_of){ "queue", name }, segment, "name", name);
-
-	return error < 0 ? error : object_unlink(object_seg(segment), name, &queue_type);
+	return handle_unlink(&life, segment, name);
 }
 
 uint64_t mp_queue_id(const mp_queue *queue)

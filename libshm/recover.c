@@ -81,7 +81,7 @@ static bool recover_object(struct sweep *sweep, uint32_t index)
 
 	if (!object)
 		return true;
-	is_done = type->recover(sweep->seg, object, sweep);
+	is_done = !type->recover || type->recover(sweep->seg, object, sweep);
 	object_let_go(sweep->seg, index);
 	if (is_done)
 		sweep->inside.at = 0;
