@@ -217,7 +217,8 @@ struct shm_thread {
 	} transaction[TRANSACTION_MAX]; /* reserved */
 	atom64 transaction_state;       /* reserved */
 	atom64 transaction_more;        /* reserved */
-	uint8_t reserved3[16];
+	atom64 cond_entry; /* condword.h: its wait in a condition (owner; notified: any) */
+	atom64 cond_lock;  /* id of the condition's lock, while the entry is not FREE */
 
 	/* Locks held (owner). */
 	struct shm_held held[HELD_MAX];
@@ -247,6 +248,7 @@ MP_FIELD(shm_thread, 0, 4, bell);
 MP_FIELD(shm_thread, 128, 8, word);
 MP_FIELD(shm_thread, 192, 4, record_count);
 MP_FIELD(shm_thread, 256, 32, intent);
+MP_FIELD(shm_thread, 432, 8, cond_entry);
 MP_FIELD(shm_thread, 448, 224, held);
 MP_FIELD(shm_thread, 704, 64, stack);
 MP_FIELD(shm_thread, 768, 16, sleeps);
@@ -282,7 +284,7 @@ static_assert(sizeof(struct shm_waiters) == CACHE_LINE, "a wait set is one line"
 static inline uint64_t layout_signature(void)
 {
 	const uint64_t sizes[] = { LAYOUT_MAJOR, LAYOUT_MINOR, CACHE_LINE,
-		sizeof(struct shm_header),
+		sizeof(struct shm_header), sizeof(struct shm_cond),
 		sizeof(struct shm_client), sizeof(struct shm_thread), sizeof(struct shm_entry),
 		sizeof(struct shm_run), sizeof(struct shm_lock), sizeof(struct shm_queue),
 		sizeof(struct shm_cell), sizeof(struct shm_lease), sizeof(struct shm_event),

@@ -54,7 +54,7 @@ struct shm_lock {
 	struct shm_waiters waiters;
 	atom64 wait_ns; /* sum of the slow waits */
 	atom64 deaths;
-	atom64 conditions; /* reserved: conditions bound to this lock */
+	atom64 conditions; /* 1: a condition was made that belongs to this lock */
 	atom32 died_pid;   /* of its client: the slot may be another's meanwhile */
 	atom32 reserved0;
 	uint8_t reserved[32];
@@ -161,6 +161,7 @@ enum wait_condition {
 	WAIT_ACQUIRABLE = 0,
 	WAIT_READABLE = 0,
 	WAIT_SET = 0,
+	WAIT_NOTIFIED = 0,
 	WAIT_WRITABLE = 1
 };
 

@@ -25,4 +25,30 @@ static_assert(sizeof(struct shm_event) == 192, "event");
 MP_FIELD(shm_event, 64, 8, word);
 MP_FIELD(shm_event, 128, 64, waiters);
 
+/* A condition. Who waits says so in the slot of its thread (condword.h).
+ *
+ *   writer: the holder of the lock, but wait_ns (any), waiters (wait.c)
+ *   lock      the id of the lock it belongs to; constant
+ *   waits     how many have begun: the next ticket
+ *   notified  how many were ended by a notification
+ *   lost      notifications while nobody waited
+ *   members   threads whose entry may name it: all that wait do; the sweep takes a dead one's bit
+ *   waiters   those of them that sleep
+ */
+struct shm_cond {
+	struct shm_object object;
+	aligned_to(CACHE_LINE) atom64 lock;
+	atom64 waits;
+	atom64 wait_ns; /* sum of them */
+	atom64 notified;
+	atom64 lost;
+	uint64_t reserved[3];
+	struct shm_waiters members;
+	struct shm_waiters waiters;
+};
+static_assert(sizeof(struct shm_cond) == 256, "condition");
+MP_FIELD(shm_cond, 64, 8, lock);
+MP_FIELD(shm_cond, 128, 64, members);
+MP_FIELD(shm_cond, 192, 64, waiters);
+
 #endif

@@ -6,9 +6,11 @@
 #include "lock_internal.h"
 
 #include "clock.h"
+#include "cond_wake.h"
 #include "explain.h"
 #include "handle.h"
 #include "lockword.h"
+#include "object_internal.h"
 #include "opts.h"
 #include "shmref.h"
 #include "slot.h"
@@ -70,7 +72,7 @@ static uint64_t site_of(struct seg *seg, uint64_t who, uint64_t offset)
 }
 
 /* Rings take longer than looks. */
-#define LOOKS_OF_A_DEATH 4096
+#define LOOKS_OF_A_DEATH (4096 + COND_WAKE_LOOKS)
 
 static bool recover_lock(struct seg *seg, void *object, struct sweep *sweep)
 {
@@ -90,6 +92,10 @@ static bool recover_lock(struct seg *seg, void *object, struct sweep *sweep)
 		store_relaxed(&shared->died_pid, pid);
 		store_relaxed(&shared->died_site, site_of(seg, lock_word_owner(word),
 							  shm_offset(seg, shared)));
+		/* First: it may have been about to notify. A recoverer that dies after it has freed
+		 * the lock could not be followed by another. */
+		if (load_relaxed(&shared->conditions))
+			cond_wake_all_of_lock(seg, shared->object.id, sweep);
 		if (!cas_seqcst(&shared->word, &word, lock_word_after_death(word, poison)))
 			continue;
 		add_relaxed(&shared->deaths, 1);
@@ -225,4 +231,27 @@ int mp_lock_unlink(mp_segment *segment, const char *name)
 uint64_t mp_lock_id(const mp_lock *lock)
 {
 	return lock ? lock->handle.id : 0;
+}
+
+/* --- for conditions --- */
+
+void lock_share(const struct mp_lock *lock, struct mp_lock *ret_lock)
+{
+	*ret_lock = *lock;
+	object_take_handle(lock->seg, lock->handle.index, who_generation(lock->handle.id));
+}
+
+int lock_join(struct seg *seg, uint64_t id, struct mp_lock *ret_lock)
+{
+	int error = object_from_id(seg, id, &lock_type, &ret_lock->handle);
+
+	return error < 0 ? error : fill_handle(&ret_lock->handle);
+}
+
+void lock_leave(struct mp_lock *lock)
+{
+	if (!object_drop_handle(&lock->handle))
+		return;
+	give_up(&lock->handle);
+	object_let_go(lock->seg, lock->handle.index);
 }

@@ -29,6 +29,7 @@ union object_bytes {
 	struct shm_lock lock;
 	struct shm_queue queue;
 	struct shm_event event;
+	struct shm_cond cond;
 };
 
 static uint64_t bytes_of_kind(uint32_t kind)

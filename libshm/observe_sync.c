@@ -20,6 +20,20 @@ static void fill_event(struct observe_copy *copy, struct shm_object *bytes, uint
 	row->waiters = observe_count_waiting(copy, &event->waiters, offset | WAIT_SET);
 }
 
+static void fill_cond(struct observe_copy *copy, struct shm_object *bytes, uint64_t offset,
+		      struct mp_observed_sync *row)
+{
+	struct shm_cond *cond = (struct shm_cond *)(void *)bytes;
+
+	row->changes = load_relaxed(&cond->notified);
+	row->lost = load_relaxed(&cond->lost);
+	row->lock = load_relaxed(&cond->lock);
+	row->waits = load_relaxed(&cond->waits);
+	row->wait_ns = load_relaxed(&cond->wait_ns);
+	row->waiters = observe_count_waiting(copy, &cond->waiters, offset | WAIT_NOTIFIED);
+	snprintf(row->state, sizeof(row->state), "%s", row->waiters ? "waited" : "idle");
+}
+
 static const struct sync_kind {
 	enum object_kind kind;
 	uint64_t bytes;
@@ -28,6 +42,7 @@ static const struct sync_kind {
 	const char *name;
 } kinds[] = {
 	{ OBJECT_EVENT, sizeof(struct shm_event), fill_event, "event" },
+	{ OBJECT_CONDITION, sizeof(struct shm_cond), fill_cond, "condition" },
 };
 
 static const struct sync_kind *kind_of(uint32_t kind)

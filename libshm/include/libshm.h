@@ -6,6 +6,7 @@
 #define LIBSHM_H
 
 #include <libshm/base.h>
+#include <libshm/cond.h>
 #include <libshm/event.h>
 #include <libshm/lock.h>
 #include <libshm/observe.h>

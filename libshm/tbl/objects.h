@@ -3,3 +3,4 @@
 OBJECT(1, LOCK, "lock")
 OBJECT(2, QUEUE, "queue")
 OBJECT(3, EVENT, "event")
+OBJECT(5, CONDITION, "condition")

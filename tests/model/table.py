@@ -42,6 +42,19 @@ PROPERTIES = [
      '-DRECOVERERS=2 -DDEATHS=2 -DRECOVERER_DIES=true', 2),
     ('event', 'two deaths, also of the recoverer: all ends', 'live',
      '-DDEATHS=2 -DRECOVERER_DIES=true', 1),
+    ('cond', 'one of two waiters dies: all ends', 'live', '-DMORTALS=1 -DNOTIFIER_DIES=false', 1),
+    ('cond', 'one of two waiters dies, then who recovers', 'safety',
+     '-DMORTALS=1 -DNOTIFIER_DIES=false -DDEATHS=2 -DRECOVERER_DIES=true', 1),
+    ('cond', 'the notifier dies', 'safety', '-DMORTALS=0', 1),
+    ('cond', 'one waiter gives up or dies', 'safety',
+     '-DIMPATIENT=1 -DMORTALS=1 -DNOTIFIER_DIES=false', 1),
+    ('cond', 'two notifications, both may give up', 'safety',
+     '-DDEATHS=0 -DNOTIFIES=2 -DIMPATIENT=2', 1),
+    ('cond', 'anyone dies, one gives up', 'safety', '-DIMPATIENT=1', 2),
+    ('cond', 'two recoverers, one of them late', 'safety', '-DRECOVERERS=2 -DMORTALS=1', 2),
+    ('cond', 'two notifications, anyone dies', 'safety', '-DNOTIFIES=2', 2),
+    ('cond', 'the notifier dies, then who recovers: all ends', 'live',
+     '-DMORTALS=0 -DDEATHS=2 -DRECOVERER_DIES=true', 2),
     ('lease', 'two recoverers, one of them late; two records', 'safety',
      '-DRECOVERERS=2 -DRECORDS=2', 1),
     ('lease', 'two recoverers: all ends', 'live', '-DRECOVERERS=2', 1),
@@ -71,6 +84,8 @@ PROPERTIES = [
 ]
 
 ONE_EACH = '-DPUTTERS=1 -DGETTERS=1 -DPUTS=2'
+WAITER_DIES = '-DMORTALS=1 -DNOTIFIER_DIES=false'
+THEN_RECOVERER = '-DMORTALS=0 -DDEATHS=2 -DRECOVERER_DIES=true'
 LATE = '-DPUTTERS=1 -DGETTERS=1 -DRECOVERERS=2 -DPUTS=3 -DMORTAL=1'
 
 MUTANTS = [
@@ -96,6 +111,18 @@ MUTANTS = [
     ('event', 7, 'safety', ''),
     ('event', 8, 'safety', ''),
     ('event', 9, 'safety', ''),
+    ('cond', 1, 'safety', '-DDEATHS=0'),
+    ('cond', 2, 'safety', WAITER_DIES),
+    ('cond', 3, 'safety', WAITER_DIES),
+    ('cond', 4, 'safety', THEN_RECOVERER),
+    ('cond', 5, 'safety', WAITER_DIES),
+    ('cond', 6, 'safety', WAITER_DIES + ' -DDEATHS=2 -DRECOVERER_DIES=true'),
+    ('cond', 7, 'safety', THEN_RECOVERER),
+    ('cond', 8, 'safety', '-DDEATHS=0 -DIMPATIENT=1'),
+    ('cond', 9, 'safety', WAITER_DIES),
+    ('cond', 10, 'safety', '-DDEATHS=0'),
+    ('cond', 11, 'safety', WAITER_DIES),
+    ('cond', 12, 'safety', '-DDEATHS=0'),
     ('lock', 1, 'safety', '-DTHREADS=2 -DROUNDS=2'),
     ('lock', 2, 'safety', '-DTHREADS=3 -DROUNDS=2 -DDEATHS=0 -DIMPATIENT=1'),
     ('lock', 3, 'safety', '-DTHREADS=3 -DROUNDS=2 -DDEATHS=0 -DIMPATIENT=1'),
