@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The shared bytes of what threads only meet at: they carry no data. Included by layout_objects.h
- * only. Knows: where each word is and who writes it. Does not know: the operations (event.c).
+ * only. Knows: where each word is and who writes it. Does not know: the operations (event.c,
+ * sem.c).
  */
 #ifndef LIBSHM_LAYOUT_SYNC_H
 #define LIBSHM_LAYOUT_SYNC_H
@@ -50,5 +51,33 @@ static_assert(sizeof(struct shm_cond) == 256, "condition");
 MP_FIELD(shm_cond, 64, 8, lock);
 MP_FIELD(shm_cond, 128, 64, members);
 MP_FIELD(shm_cond, 192, 64, waiters);
+/* A semaphore.
+ *
+ *   word      semword.h: permits and flags of an anonymous one, flags alone of an owned one
+ *   initial   constant: permits in the beginning; of an owned one also the number of its cells
+ *   maximum   constant: as it was asked for, 0 is none in particular
+ *   owned     constant: 1 if permits are held by processes
+ *   cells     constant: reference of the cells of an owned one (semword.h), a word for each permit
+ *   waits     how often somebody found no permit and had to wait
+ *   returned  permits given back in the name of dead processes, and of such as closed their handles
+ */
+struct shm_sem {
+	struct shm_object object;
+	aligned_to(CACHE_LINE) atom64 word;
+	atom32 initial;
+	atom32 maximum;
+	atom32 owned;
+	atom32 reserved0;
+	atom64 cells;
+	atom64 waits;
+	atom64 wait_ns; /* sum of them */
+	atom64 returned;
+	uint64_t reserved[1];
+	struct shm_waiters waiters;
+};
+static_assert(sizeof(struct shm_sem) == 192, "semaphore");
+MP_FIELD(shm_sem, 64, 8, word);
+MP_FIELD(shm_sem, 88, 8, cells);
+MP_FIELD(shm_sem, 128, 64, waiters);
 
 #endif

@@ -30,6 +30,7 @@ union object_bytes {
 	struct shm_queue queue;
 	struct shm_event event;
 	struct shm_cond cond;
+	struct shm_sem sem;
 };
 
 static uint64_t bytes_of_kind(uint32_t kind)

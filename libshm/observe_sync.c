@@ -3,9 +3,13 @@
  * What threads meet at, for tools: one row of functions for each kind. Knows: the bytes of the
  * kind. Does not know: the directory, locks and queues (observe_object.c).
  */
+#include "blockword.h"
 #include "observe_internal.h"
+#include "semword.h"
 
 #include <stdio.h>
+
+#define CELLS_AT_ONCE 512
 
 static void fill_event(struct observe_copy *copy, struct shm_object *bytes, uint64_t offset,
 		       struct mp_observed_sync *row)
@@ -34,6 +38,82 @@ static void fill_cond(struct observe_copy *copy, struct shm_object *bytes, uint6
 	snprintf(row->state, sizeof(row->state), "%s", row->waiters ? "waited" : "idle");
 }
 
+/* "free/most", or what is free if there is no such limit. */
+static void say_permits(struct mp_observed_sync *row, uint32_t count, uint32_t maximum)
+{
+	int length = maximum ? snprintf(row->state, sizeof(row->state), "%u/%u", count, maximum)
+			     : (int)sizeof(row->state);
+
+	if (length >= (int)sizeof(row->state))
+		snprintf(row->state, sizeof(row->state), "%u", count);
+}
+
+/* A look at owned permits: how many are free, which processes hold the others. */
+struct permits {
+	uint32_t count, free;
+	uint64_t holders[(1 << SLOT_BITS) / 64];
+};
+
+static void see_permit(const struct observe_copy *copy, uint64_t cell, struct permits *permits)
+{
+	const struct shm_thread *holder = observe_thread_of(copy, sem_cell_holder(cell));
+	uint32_t client = holder ? thread_word_client(load_relaxed(&holder->word)) : 0;
+
+	permits->free += cell == 0;
+	permits->holders[client / 64] |= UINT64_C(1) << client % 64;
+}
+
+/* False: they are not where they should be. */
+static bool see_permits(struct observe_copy *copy, uint64_t offset, struct permits *permits)
+{
+	uint64_t cells[CELLS_AT_ONCE];
+
+	for (uint32_t done = 0; done < permits->count; done += CELLS_AT_ONCE) {
+		uint32_t left = permits->count - done;
+		uint32_t count = left < CELLS_AT_ONCE ? left : CELLS_AT_ONCE;
+
+		if (observe_read(copy->fd, cells, count * sizeof(cells[0]),
+				 offset + (uint64_t)done * sizeof(cells[0])) < 0)
+			return false;
+		for (uint32_t i = 0; i < count; i++)
+			see_permit(copy, cells[i], permits);
+	}
+	return true;
+}
+
+static void fill_owned(struct observe_copy *copy, struct shm_sem *sem,
+		       struct mp_observed_sync *row)
+{
+	uint64_t offset = reference_offset(load_relaxed(&sem->cells));
+	struct permits permits = { .count = load_relaxed(&sem->initial) };
+
+	if (permits.count > SEM_CELLS_MAX || offset < copy->at.arena || offset % CACHE_LINE ||
+	    !see_permits(copy, offset, &permits)) {
+		copy->is_torn = true;
+		return;
+	}
+	permits.holders[0] &= ~UINT64_C(1); /* nobody, or one who came after the table was read */
+	for (unsigned i = 0; i < ARRAY_LEN(permits.holders); i++)
+		row->holders += (uint32_t)__builtin_popcountll(permits.holders[i]);
+	say_permits(row, permits.free, permits.count);
+}
+
+static void fill_sem(struct observe_copy *copy, struct shm_object *bytes, uint64_t offset,
+		     struct mp_observed_sync *row)
+{
+	struct shm_sem *sem = (struct shm_sem *)(void *)bytes;
+
+	if (load_relaxed(&sem->owned))
+		fill_owned(copy, sem, row);
+	else
+		say_permits(row, sem_word_value(load_relaxed(&sem->word)),
+			    load_relaxed(&sem->maximum));
+	row->changes = load_relaxed(&sem->returned);
+	row->waits = load_relaxed(&sem->waits);
+	row->wait_ns = load_relaxed(&sem->wait_ns);
+	row->waiters = observe_count_waiting(copy, &sem->waiters, offset | WAIT_ACQUIRABLE);
+}
+
 static const struct sync_kind {
 	enum object_kind kind;
 	uint64_t bytes;
@@ -43,6 +123,7 @@ static const struct sync_kind {
 } kinds[] = {
 	{ OBJECT_EVENT, sizeof(struct shm_event), fill_event, "event" },
 	{ OBJECT_CONDITION, sizeof(struct shm_cond), fill_cond, "condition" },
+	{ OBJECT_SEMAPHORE, sizeof(struct shm_sem), fill_sem, "semaphore" },
 };
 
 static const struct sync_kind *kind_of(uint32_t kind)

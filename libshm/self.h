@@ -27,6 +27,8 @@ struct self {
 	uint32_t spin_failures;
 	uint32_t spin_skips;
 	uint32_t polls; /* tries in vain without waiting */
+	const void *guess_of; /* a semaphore, and what was seen of it last (sem_internal.h) */
+	uint64_t guess;
 	struct self *next; /* of the same thread, in another segment */
 	struct self_node *node;
 };

@@ -94,6 +94,8 @@ static void print_sync(const struct mp_snapshot *snapshot, const struct mp_obser
 	       sync->name[0] ? sync->name : "(anonymous)", sync->state,
 	       sync->is_unlinked ? ", its name is removed" : "",
 	       (unsigned long long)sync->changes, (unsigned long long)sync->waits);
+	if (sync->holders)
+		printf(", held by %u processes", sync->holders);
 	if (sync->lost)
 		printf(", %llu notifications lost", (unsigned long long)sync->lost);
 	putchar('\n');

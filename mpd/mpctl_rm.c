@@ -44,7 +44,8 @@ static int remove_segment(const struct mpctl *ctl, const char *name)
 static int unlink_object(mp_segment *segment, const char *name)
 {
 	static int (*const unlinks[])(mp_segment *, const char *) = {
-		mp_queue_unlink, mp_lock_unlink, mp_event_unlink, mp_cond_unlink
+		mp_queue_unlink, mp_lock_unlink, mp_event_unlink, mp_sem_unlink,
+		mp_cond_unlink
 	};
 	int result = -EPROTO;
 

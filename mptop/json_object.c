@@ -142,6 +142,7 @@ void json_sync_members(struct json *json, const struct mp_observed_sync *sync)
 	json_unsigned(json, "changes", sync->changes);
 	json_unsigned(json, "waits", sync->waits);
 	json_unsigned(json, "wait_ns", sync->wait_ns);
+	json_unsigned(json, "holders", sync->holders);
 	json_unsigned(json, "lost", sync->lost);
 	json_unsigned(json, "lock_id", sync->lock);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The view of what threads meet at besides locks and queues: events, conditions. Knows: the
- * columns. Does not know: where a row comes from, what a state means.
+ * The view of what threads meet at besides locks and queues: events, semaphores, conditions. Knows:
+ * the columns. Does not know: where a row comes from, what a state means.
  */
 #include "view.h"
 
@@ -124,12 +124,14 @@ static void describe(const struct show *show, const void *row, struct text *text
 	text_add(text, " is %s; %u waiting; changed %llu times, waited for %llu times", sync->state,
 		 sync->waiters, (unsigned long long)sync->changes,
 		 (unsigned long long)sync->waits);
+	if (sync->holders)
+		text_add(text, ", held by %u processes", sync->holders);
 	if (sync->lost)
 		text_add(text, ", %llu notifications lost", (unsigned long long)sync->lost);
 }
 
 const struct view view_sync = {
-	.name = "syncs", .title = "Syncs", .empty = "no events, no conditions",
+	.name = "syncs", .title = "Syncs", .empty = "no events, semaphores, conditions",
 	.columns = columns, .column_count = sizeof(columns) / sizeof(columns[0]),
 	.row_bytes = sizeof(struct sync_row), .rows = rows, .severity = severity,
 	.compare = compare, .describe = describe,

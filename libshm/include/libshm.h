@@ -13,5 +13,6 @@
 #include <libshm/process.h>
 #include <libshm/queue.h>
 #include <libshm/segment.h>
+#include <libshm/sem.h>
 
 #endif

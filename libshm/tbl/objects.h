@@ -3,4 +3,5 @@
 OBJECT(1, LOCK, "lock")
 OBJECT(2, QUEUE, "queue")
 OBJECT(3, EVENT, "event")
+OBJECT(4, SEMAPHORE, "semaphore")
 OBJECT(5, CONDITION, "condition")

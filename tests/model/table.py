@@ -4,6 +4,9 @@
 
 BEFORE_RING = '-DDEATHS=0 -DSTOPS=1 -DPUTTER_STOPS=true -DGETTERS=1'
 
+SEM_WINDOW = '-DTAKERS=1 -DBARGERS=1 -DGIVERS=2 -DBEGINS_WITH_WAIT -DMORTALS=8'
+SEM_OWNED = '-DOWNED -DTAKERS=2 -DGIVERS=0 -DINITIAL=1 -DMORTALS=2'
+
 PROPERTIES = [
     ('queue_cell', 'two putters, two getters, a putter dies', 'safety',
      '-DPUTTERS=2 -DGETTERS=2 -DPUTS=1 -DMORTAL=1', 1),
@@ -55,6 +58,20 @@ PROPERTIES = [
     ('cond', 'two notifications, anyone dies', 'safety', '-DNOTIFIES=2', 2),
     ('cond', 'the notifier dies, then who recovers: all ends', 'live',
      '-DMORTALS=0 -DDEATHS=2 -DRECOVERER_DIES=true', 2),
+    ('sem', 'two takers, a release of two', 'safety', '-DTAKERS=2 -DGIVES=2', 1),
+    ('sem', 'one gives up', 'safety', '-DTAKERS=2 -DIMPATIENT=1', 1),
+    ('sem', 'two givers, one dies', 'safety', '-DTAKERS=1 -DGIVERS=2 -DMORTALS=4 -DBEGINS_WITH_WAIT',
+     1),
+    ('sem', 'two givers, one dies; another takes and does not wait', 'safety', SEM_WINDOW, 2),
+    ('sem', 'owned, two rounds, one dies', 'safety', SEM_OWNED + ' -DROUNDS=2', 1),
+    ('sem', 'owned, two recoverers, one of them late', 'safety', SEM_OWNED + ' -DRECOVERERS=2', 1),
+    ('sem', 'owned, two recoverers, the slot is used again', 'safety',
+     SEM_OWNED + ' -DROUNDS=2 -DRECOVERERS=2', 2),
+    ('sem', 'owned, three threads, two permits', 'safety',
+     '-DOWNED -DGIVERS=0 -DTAKERS=3 -DINITIAL=2 -DMORTALS=2', 2),
+    ('sem', 'owned, two deaths, also of the recoverer: all ends', 'live',
+     SEM_OWNED + ' -DDEATHS=2 -DRECOVERER_DIES=true', 1),
+    ('sem', 'all ends', 'live', '-DTAKERS=1 -DMORTALS=4', 1),
     ('lease', 'two recoverers, one of them late; two records', 'safety',
      '-DRECOVERERS=2 -DRECORDS=2', 1),
     ('lease', 'two recoverers: all ends', 'live', '-DRECOVERERS=2', 1),
@@ -123,6 +140,18 @@ MUTANTS = [
     ('cond', 10, 'safety', '-DDEATHS=0'),
     ('cond', 11, 'safety', WAITER_DIES),
     ('cond', 12, 'safety', '-DDEATHS=0'),
+    ('sem', 1, 'safety', ''),
+    ('sem', 2, 'safety', SEM_OWNED + ' -DROUNDS=2'),
+    ('sem', 3, 'safety', SEM_WINDOW + ' -DDEATHS=0'),
+    ('sem', 4, 'safety', SEM_OWNED),
+    ('sem', 5, 'safety', SEM_WINDOW),
+    ('sem', 6, 'safety', '-DTAKERS=1 -DMORTALS=4'),
+    ('sem', 7, 'safety', SEM_WINDOW),
+    ('sem', 8, 'safety', '-DTAKERS=2 -DGIVES=2 -DDEATHS=0'),
+    ('sem', 9, 'safety', '-DTAKERS=2 -DIMPATIENT=1 -DDEATHS=0'),
+    ('sem', 10, 'safety', '-DTAKERS=1'),
+    ('sem', 11, 'safety', SEM_OWNED + ' -DROUNDS=2 -DRECOVERERS=2'),
+    ('sem', 12, 'safety', SEM_OWNED + ' -DROUNDS=2 -DRECOVERERS=2'),
     ('lock', 1, 'safety', '-DTHREADS=2 -DROUNDS=2'),
     ('lock', 2, 'safety', '-DTHREADS=3 -DROUNDS=2 -DDEATHS=0 -DIMPATIENT=1'),
     ('lock', 3, 'safety', '-DTHREADS=3 -DROUNDS=2 -DDEATHS=0 -DIMPATIENT=1'),

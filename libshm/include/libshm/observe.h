@@ -89,16 +89,19 @@ struct mp_observed_queue {
 struct mp_observed_sync {
 	uint64_t id;
 	char name[MP_OBSERVE_NAME];
-	char kind[16];  /* "event" "condition" */
-	char state[16]; /* in a word: "set", "clear"; "waited", "idle" */
+	char kind[16];  /* "event" "condition" "semaphore" */
+	char state[16]; /* in a word: "set", "clear"; "waited", "idle"; permits "2/5" */
 	uint32_t waiters;
 	uint32_t is_unlinked;
-	uint64_t changes; /* since it was made: how often it became set, or notified somebody */
+	uint64_t changes; /* since it was made: how often it became set, or notified somebody;
+			   * of a semaphore: permits that came back from the dead */
 	uint64_t waits;   /* how often somebody had to wait */
 	uint64_t wait_ns; /* sum of those that are over */
 	uint64_t lost;    /* of a condition: notifications while nobody waited */
 	uint64_t lock;    /* the id of the lock it belongs to */
-	uint64_t reserved[2];
+	uint32_t holders; /* of a semaphore: processes that hold owned permits */
+	uint32_t reserved0;
+	uint64_t reserved[1];
 };
 
 /* One step of a wait-for cycle: `thread` waits for `lock`, which the next step's thread holds; the
