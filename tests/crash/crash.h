@@ -27,6 +27,7 @@
 #include <libshm/event.h>
 #include <libshm/lock.h>
 #include <libshm/queue.h>
+#include <libshm/sem.h>
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -59,6 +60,7 @@ struct party {
 	mp_queue *queue;
 	mp_lock *lock;
 	mp_event *event;
+	mp_sem *sem;
 	struct mp_slot slot;
 	uint64_t reference;
 	uint64_t message[BUFFER_BYTES / 8]; /* what it will put */
@@ -147,8 +149,8 @@ struct limits {
 	bool stops_at_first;
 };
 
-extern const struct family lock_family, event_family, queue_family, object_family, arena_family,
-	attach_family, recovery_family;
+extern const struct family lock_family, event_family, sem_family, queue_family, object_family,
+	arena_family, attach_family, recovery_family;
 extern const struct family *const families[];
 extern const unsigned family_count;
 extern struct totals *totals;

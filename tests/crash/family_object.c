@@ -260,6 +260,10 @@ static const struct operation operations[] = {
 	OPENS("event from id", EVENT, ANONYMOUS, object_open_by_id),
 	CLOSES("event unlink", EVENT, EXISTS | WAITED_IN, object_unlink_it),
 	CLOSES("event close", EVENT, UNLINKED | UNLINKED_WAITED_IN, object_close_it),
+	OPENS("owned sem open", SEMAPHORE, NOTHING | EXISTS | REUSED | DIED, object_make),
+	OPENS("owned sem from id", SEMAPHORE, ANONYMOUS, object_open_by_id),
+	CLOSES("owned sem unlink", SEMAPHORE, EXISTS | WAITED_IN, object_unlink_it),
+	CLOSES("unheld sem close", SEMAPHORE, UNLINKED | UNLINKED_WAITED_IN, object_close_it),
 	CLOSES("unheld lock close", LOCK, UNLINKED | UNLINKED_WAITED_IN, object_close_it),
 };
 

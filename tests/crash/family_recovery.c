@@ -196,6 +196,7 @@ static void sleep_in_rival(struct scene *scene, struct party *party)
 #define PLAIN MP_LOCK_PLAIN
 #define RECURSIVE MP_LOCK_RECURSIVE
 #define POISONABLE (MP_LOCK_CHECKED | POISONS)
+#define OWNED_PERMITS 1 /* family_sem.c */
 
 static const struct operation operations[] = {
 	BESIDE("lock acquire", "lock release", CHECKED, ANY | SLEEPS, "free"),
@@ -207,6 +208,10 @@ static const struct operation operations[] = {
 	ALONE("lock acquire", CHECKED, THIRDS, "free"),
 	ALONE("plain lock acquire", PLAIN, MIDDLE, "free"),
 	ALONE("lock acquire", CHECKED, END, "held"),
+	BESIDE("owned sem acquire", "owned sem release of three", OWNED_PERMITS,
+	       ANY | SLEEPS, "all left"),
+	BESIDE("owned sem acquire", "owned sem acquire", OWNED_PERMITS, MIDDLE | END, "some left"),
+	BY_MPD("owned sem release of three", OWNED_PERMITS, MIDDLE | SLEEPS, "all left"),
 	BESIDE("queue open", "queue open", 0, THIRDS, "no such object"),
 	ALONE("anonymous queue open", 0, MIDDLE, "no such object"),
 	BESIDE("queue open", "queue unlink", 0, THIRDS, "it exists"),

@@ -151,6 +151,56 @@ static int await_event(struct party *party)
 	return mp_event_wait(party->event, MP_FOREVER);
 }
 
+/* --- semaphores whose permits are owned: they have a second block --- */
+
+#define PERMITS 3
+
+static int open_sem(struct party *party, const char *name, uint32_t flags)
+{
+	struct mp_sem_opts opts = { .initial = PERMITS, .owned = 1, .flags = flags };
+
+	return mp_sem_open(&party->handle, name, &opts, &party->sem);
+}
+
+static int sem_from_id(struct party *party, uint64_t id)
+{
+	return mp_sem_from_id(&party->handle, id, &party->sem);
+}
+
+static uint64_t id_of_sem(const struct party *party)
+{
+	return mp_sem_id(party->sem);
+}
+
+static int unlink_sem(struct party *party, const char *name)
+{
+	return mp_sem_unlink(&party->handle, name);
+}
+
+static bool sem_works(struct party *party)
+{
+	return mp_sem_value(party->sem) == PERMITS && mp_sem_acquire(party->sem, MP_NOW) == 0 &&
+	       mp_sem_release(party->sem, 1) == 0;
+}
+
+static void hold_permits(struct party *party)
+{
+	for (unsigned i = 0; i < PERMITS; i++)
+		require(mp_sem_acquire(party->sem, MP_NOW) == 0);
+}
+
+static void release_permits(struct party *party)
+{
+	require(mp_sem_release(party->sem, PERMITS) == 0);
+}
+
+static int pass_permit(struct party *party)
+{
+	int result = mp_sem_acquire(party->sem, MP_FOREVER);
+
+	return result < 0 ? result : mp_sem_release(party->sem, 1);
+}
+
 /* --- all --- */
 
 static const struct object_verbs queues = {
@@ -165,11 +215,16 @@ static const struct object_verbs events = {
 	open_event, event_from_id, id_of_event, unlink_event, event_works,
 	leave_clear, set_event, await_event,
 };
+static const struct object_verbs sems = {
+	open_sem, sem_from_id, id_of_sem, unlink_sem, sem_works,
+	hold_permits, release_permits, pass_permit,
+};
 
 const struct object_verbs *object_verbs_of(const struct scene *scene)
 {
 	static const struct object_verbs *const kinds[] = {
-		[QUEUE] = &queues, [LOCK] = &locks, [FILLED] = &queues, [EVENT] = &events
+		[QUEUE] = &queues, [LOCK] = &locks, [FILLED] = &queues, [EVENT] = &events,
+		[SEMAPHORE] = &sems
 	};
 
 	return kinds[scene->operation->variant];
@@ -177,7 +232,7 @@ const struct object_verbs *object_verbs_of(const struct scene *scene)
 
 bool object_is_open(const struct party *party)
 {
-	return party->queue || party->lock || party->event;
+	return party->queue || party->lock || party->event || party->sem;
 }
 
 void object_close_handle(struct party *party)
@@ -185,4 +240,5 @@ void object_close_handle(struct party *party)
 	party->queue = mp_queue_close(party->queue);
 	party->lock = mp_lock_close(party->lock);
 	party->event = mp_event_close(party->event);
+	party->sem = mp_sem_close(party->sem);
 }

@@ -11,6 +11,7 @@
 #include "lock_internal.h"
 #include "object.h"
 #include "queue_internal.h"
+#include "sem_internal.h"
 #include "require.h"
 #include "slotword.h"
 
@@ -29,6 +30,9 @@ static void close_all(struct party *party)
 		mp_lock_close(party->lock);
 	if (party->event && holds(party, &party->event->handle))
 		mp_event_close(party->event);
+	if (party->sem && holds(party, &party->sem->handle))
+		mp_sem_close(party->sem);
+	party->sem = NULL;
 	party->event = NULL;
 	party->queue = NULL;
 	party->lock = NULL;
@@ -44,6 +48,8 @@ static void unlink_entry(struct scene *scene, const struct shm_entry *entry)
 		require(mp_lock_unlink(segment, name) == 0);
 	else if (load_relaxed(&entry->kind) == OBJECT_EVENT)
 		require(mp_event_unlink(segment, name) == 0);
+	else if (load_relaxed(&entry->kind) == OBJECT_SEMAPHORE)
+		require(mp_sem_unlink(segment, name) == 0);
 	else
 		require(mp_queue_unlink(segment, name) == 0);
 }
