@@ -211,12 +211,11 @@ struct shm_thread {
 	/* Intents and transactions (owner; finished by the sweep). */
 	struct shm_intent intent;
 	atom64 busy; /* reserved: object whose sleepers it is about to ring */
-	uint8_t reserved2[24];
+	atom64 meeting, meeting_generation, reserved2; /* at a barrier; the first stored last */
 	struct {
 		atom64 address, before, after;
 	} transaction[TRANSACTION_MAX]; /* reserved */
-	atom64 transaction_state;       /* reserved */
-	atom64 transaction_more;        /* reserved */
+	atom64 transaction_state, transaction_more; /* reserved */
 	atom64 cond_entry; /* condword.h: its wait in a condition (owner; notified: any) */
 	atom64 cond_lock;  /* id of the condition's lock, while the entry is not FREE */
 
@@ -248,6 +247,7 @@ MP_FIELD(shm_thread, 0, 4, bell);
 MP_FIELD(shm_thread, 128, 8, word);
 MP_FIELD(shm_thread, 192, 4, record_count);
 MP_FIELD(shm_thread, 256, 32, intent);
+MP_FIELD(shm_thread, 296, 8, meeting);
 MP_FIELD(shm_thread, 432, 8, cond_entry);
 MP_FIELD(shm_thread, 448, 224, held);
 MP_FIELD(shm_thread, 704, 64, stack);
@@ -288,7 +288,7 @@ static inline uint64_t layout_signature(void)
 		sizeof(struct shm_client), sizeof(struct shm_thread), sizeof(struct shm_entry),
 		sizeof(struct shm_run), sizeof(struct shm_lock), sizeof(struct shm_queue),
 		sizeof(struct shm_cell), sizeof(struct shm_lease), sizeof(struct shm_event),
-		sizeof(struct shm_sem),
+		sizeof(struct shm_sem), sizeof(struct shm_barrier),
 		GRANULE_BYTES, OBJECTS_MAX, THREADS_MAX };
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 

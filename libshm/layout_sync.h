@@ -80,4 +80,33 @@ MP_FIELD(shm_sem, 64, 8, word);
 MP_FIELD(shm_sem, 88, 8, cells);
 MP_FIELD(shm_sem, 128, 64, waiters);
 
+/* A barrier.
+ *
+ *   word        barrierword.h: generation, who has come, outcome. One CAS is the whole of a change.
+ *   parties     the maker, before the directory says LIVE
+ *   breaks      +1 or more for each generation that ended broken, before the word leaves it: who is
+ *               later than the history tells finds it as it was, then his was not broken
+ *   broke_by    generation 24, reason 4, pid 22 of the last that was broken: for people. Whoever
+ *   broke_name  finds it missing may write it, as long as the word names the thread; both lag
+ *   after a crash: the word is true; broke_by may be of an earlier generation
+ */
+struct shm_barrier {
+	struct shm_object object;
+	aligned_to(CACHE_LINE) atom64 word;
+	atom32 parties;
+	atom32 reserved0;
+	uint64_t reserved1[6];
+	struct shm_waiters waiters;
+	aligned_to(CACHE_LINE) atom64 waits;
+	atom64 wait_ns; /* sum of them */
+	atom64 breaks;
+	atom64 broke_by;
+	uint64_t reserved2[4];
+	atom64 broke_name[NAME_BYTES / 8];
+};
+static_assert(sizeof(struct shm_barrier) == 320, "barrier");
+MP_FIELD(shm_barrier, 64, 8, word);
+MP_FIELD(shm_barrier, 128, 64, waiters);
+MP_FIELD(shm_barrier, 192, 8, waits);
+
 #endif

@@ -5,10 +5,11 @@
  */
 #include "object_internal.h"
 
-extern const struct object_type lock_type, queue_type, event_type, sem_type, cond_type;
+extern const struct object_type lock_type, queue_type, event_type, sem_type, cond_type,
+	barrier_type;
 
 static const struct object_type *const types[] = { &lock_type, &queue_type, &event_type,
-						   &sem_type, &cond_type };
+						   &sem_type, &cond_type, &barrier_type };
 
 const struct object_type *object_type(uint32_t kind)
 {

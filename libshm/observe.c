@@ -260,7 +260,9 @@ static void fill_waits(const struct observe_copy *copy, struct shm_thread *threa
 			observe_object_at(copy, record - record % CACHE_LINE);
 
 		row->waits_for[i] = object ? object->id : 0;
-		row->waits_condition[i] = record % CACHE_LINE;
+		/* Those of a barrier only tell its turns apart. */
+		row->waits_condition[i] =
+			object && object->kind == OBJECT_BARRIER ? 0 : record % CACHE_LINE;
 	}
 	row->waiting_ns = count ? age_of(copy, load_relaxed(&thread->waiting_since_ns)) : 0;
 }

@@ -125,6 +125,10 @@ uint64_t observe_sync_bytes(uint32_t kind); /* 0: none of these kinds */
 void observe_fill_sync(struct observe_copy *copy, struct shm_object *bytes, uint64_t offset,
 		       struct mp_observed_sync *row);
 
+/* observe_barrier.c: its row of that. */
+void observe_fill_barrier(struct observe_copy *copy, struct shm_object *bytes, uint64_t offset,
+			  struct mp_observed_sync *row);
+
 /* observe_object.c: read every object of the directory into its kind's rows. 0 or -ENOMEM. */
 int observe_objects(struct observe_copy *copy, struct observe_segment *segment,
 		    struct mp_snapshot *snapshot);

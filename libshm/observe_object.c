@@ -31,6 +31,7 @@ union object_bytes {
 	struct shm_event event;
 	struct shm_cond cond;
 	struct shm_sem sem;
+	struct shm_barrier barrier;
 };
 
 static uint64_t bytes_of_kind(uint32_t kind)

@@ -124,6 +124,7 @@ static const struct sync_kind {
 	{ OBJECT_EVENT, sizeof(struct shm_event), fill_event, "event" },
 	{ OBJECT_CONDITION, sizeof(struct shm_cond), fill_cond, "condition" },
 	{ OBJECT_SEMAPHORE, sizeof(struct shm_sem), fill_sem, "semaphore" },
+	{ OBJECT_BARRIER, sizeof(struct shm_barrier), observe_fill_barrier, "barrier" },
 };
 
 static const struct sync_kind *kind_of(uint32_t kind)

@@ -125,6 +125,7 @@ static void fill_thread(struct seg *seg, uint32_t thread)
 	store_relaxed(&slot->held_count, 0);
 	store_relaxed(&slot->cond_entry, 0);
 	store_relaxed(&slot->intent.kind, INTENT_NONE);
+	store_relaxed(&slot->meeting, 0);
 	store_relaxed(&slot->engine, ENGINE_NONE);
 	store_relaxed(&slot->engine_reason, PROBE_NONE);
 	store_relaxed(&slot->tid, (uint32_t)syscall(SYS_gettid));

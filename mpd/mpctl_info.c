@@ -90,8 +90,9 @@ static void print_queue(const struct mp_snapshot *snapshot, const struct mp_obse
 
 static void print_sync(const struct mp_snapshot *snapshot, const struct mp_observed_sync *sync)
 {
-	printf("%s %s: %s%s; changed %llu times, waited for %llu times", sync->kind,
+	printf("%s %s: %s%s%s%s; changed %llu times, waited for %llu times", sync->kind,
 	       sync->name[0] ? sync->name : "(anonymous)", sync->state,
+	       sync->detail[0] ? ", " : "", sync->detail,
 	       sync->is_unlinked ? ", its name is removed" : "",
 	       (unsigned long long)sync->changes, (unsigned long long)sync->waits);
 	if (sync->holders)

@@ -137,6 +137,7 @@ void json_sync_members(struct json *json, const struct mp_observed_sync *sync)
 	json_string(json, "name", sync->name);
 	json_string(json, "kind", sync->kind);
 	json_string(json, "state", sync->state);
+	json_string(json, "detail", sync->detail);
 	json_unsigned(json, "waiters", sync->waiters);
 	json_bool(json, "unlinked", sync->is_unlinked);
 	json_unsigned(json, "changes", sync->changes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The view of what threads meet at besides locks and queues: events, semaphores, conditions. Knows:
- * the columns. Does not know: where a row comes from, what a state means.
+ * The view of what threads meet at besides locks and queues: events, semaphores, conditions,
+ * barriers. Knows: the columns. Does not know: where a row comes from, what a state means.
  */
 #include "view.h"
 
@@ -89,7 +89,7 @@ static void cell_segment(const struct show *show, const void *row, struct text *
 static const struct column columns[] = {
 	{ "NAME", 14, 0, false, true, cell_name, NULL },
 	{ "KIND", 7, 2, false, false, cell_kind, NULL },
-	{ "STATE", 7, 0, false, false, cell_state, NULL },
+	{ "STATE", 15, 0, false, false, cell_state, NULL },
 	{ "WAIT#", 5, 1, true, false, cell_waiters, compare_waiters },
 	{ "LONGEST", 7, 3, true, false, cell_longest, compare_longest },
 	{ "CHG/s", 5, 4, true, false, cell_changes, compare_changes },
@@ -128,10 +128,12 @@ static void describe(const struct show *show, const void *row, struct text *text
 		text_add(text, ", held by %u processes", sync->holders);
 	if (sync->lost)
 		text_add(text, ", %llu notifications lost", (unsigned long long)sync->lost);
+	if (sync->detail[0])
+		text_add(text, "; %s", sync->detail);
 }
 
 const struct view view_sync = {
-	.name = "syncs", .title = "Syncs", .empty = "no events, semaphores, conditions",
+	.name = "syncs", .title = "Syncs", .empty = "no events, semaphores, conditions, barriers",
 	.columns = columns, .column_count = sizeof(columns) / sizeof(columns[0]),
 	.row_bytes = sizeof(struct sync_row), .rows = rows, .severity = severity,
 	.compare = compare, .describe = describe,

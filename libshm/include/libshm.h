@@ -5,6 +5,7 @@
 #ifndef LIBSHM_H
 #define LIBSHM_H
 
+#include <libshm/barrier.h>
 #include <libshm/base.h>
 #include <libshm/cond.h>
 #include <libshm/event.h>

@@ -82,9 +82,13 @@ static int play_feeder(mp_segment *segment)
 static int play_reader(mp_segment *segment)
 {
 	mp_queue *news;
+	mp_barrier *turn;
 	mp_event *go;
 	char buf[64];
 
+	assert_int_equal(mp_barrier_open(segment, "turn", &(struct mp_barrier_opts){ .parties = 2 },
+					 &turn), 0);
+	assert_int_equal(mp_barrier_wait(turn, MP_NOW, NULL), -ETIMEDOUT);
 	assert_int_equal(mp_event_open(segment, "go", NULL, &go), 0);
 	assert_int_equal(mp_queue_open(segment, "news", NULL, &news), 0);
 	return mp_queue_get(news, buf, sizeof(buf), MP_FOREVER);
@@ -241,6 +245,9 @@ static void every_view_has_its_key_and_its_columns(void **state)
 	assert_true(pty_expect(&pty, "2/2", SOON));
 	pty_send(&pty, "5");
 	assert_true(pty_expect(&pty, "[5]Syncs", SOON));
+	assert_true(pty_expect(&pty, "barrier turn is broken: timeout; 0 waiting", SOON));
+	assert_true(pty_expect(&pty, "by: reader[", SOON));
+	pty_send(&pty, "j");
 	assert_true(pty_expect(&pty, "event go is clear; 0 waiting", SOON));
 	pty_send(&pty, "\t");
 	assert_true(pty_expect(&pty, "[1]Overview", SOON));

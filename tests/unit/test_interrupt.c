@@ -10,6 +10,7 @@
 #include "objects.h"
 #include "probe.h"
 
+#include <libshm/barrier.h>
 #include <libshm/lock.h>
 #include <libshm/queue.h>
 
@@ -30,6 +31,7 @@ struct scene {
 	mp_queue *empty;
 	mp_queue *full;
 	mp_lock *lock; /* somebody else holds it */
+	mp_barrier *barrier; /* the other never comes */
 	struct mp_slot reserved, reserved_for_ever;
 	pthread_t holder;
 	atom32 is_held, may_release;
@@ -85,9 +87,18 @@ static int acquire(struct scene *scene, int64_t timeout)
 	return mp_lock_acquire(scene->lock, timeout);
 }
 
+/* What it breaks is whole again for the next. */
+static int meet(struct scene *scene, int64_t timeout)
+{
+	int error = mp_barrier_reset(scene->barrier);
+
+	return error < 0 ? error : mp_barrier_wait(scene->barrier, timeout, NULL);
+}
+
 static const struct call calls[] = {
 	{ "get", get }, { "get_info", get_info }, { "claim", claim }, { "put", put },
 	{ "put_large", put_large }, { "commit", commit }, { "acquire", acquire },
+	{ "meet", meet },
 };
 
 static atom32 signals_handled, signals_early;
@@ -177,6 +188,9 @@ static void begin(struct scene *scene, const char *engine, bool is_interruptible
 	assert_int_equal(mp_queue_open(segment, "empty", NULL, &scene->empty), 0);
 	assert_int_equal(mp_queue_open(segment, "full", &one, &scene->full), 0);
 	assert_int_equal(mp_lock_open(segment, "lock", NULL, &scene->lock), 0);
+	assert_int_equal(mp_barrier_open(segment, "barrier",
+					 &(struct mp_barrier_opts){ .parties = 2 },
+					 &scene->barrier), 0);
 	assert_int_equal(mp_queue_put(scene->full, "x", 1, MP_NOW), 0);
 	assert_int_equal(mp_queue_reserve(scene->full, 1, MP_SEC(5), &scene->reserved), 0);
 	assert_int_equal(mp_queue_reserve(scene->full, 1, MP_FOREVER, &scene->reserved_for_ever),
@@ -201,6 +215,7 @@ static void end(struct scene *scene)
 	mp_queue_close(scene->empty);
 	mp_queue_close(scene->full);
 	mp_lock_close(scene->lock);
+	mp_barrier_close(scene->barrier);
 	objects_end(&scene->objects);
 }
 

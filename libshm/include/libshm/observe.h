@@ -89,16 +89,19 @@ struct mp_observed_queue {
 struct mp_observed_sync {
 	uint64_t id;
 	char name[MP_OBSERVE_NAME];
-	char kind[16];  /* "event" "condition" "semaphore" */
-	char state[16]; /* in a word: "set", "clear"; "waited", "idle"; permits "2/5" */
+	char kind[16];  /* "event" "condition" "semaphore" "barrier" */
+	char state[16]; /* in a word: "set", "clear"; "waited", "idle"; permits "2/5";
+			 * "2/4" have come, "action", "broken: died" */
 	uint32_t waiters;
 	uint32_t is_unlinked;
 	uint64_t changes; /* since it was made: how often it became set, or notified somebody;
-			   * of a semaphore: permits that came back from the dead */
+			   * of a semaphore: permits that came back from the dead; of a barrier:
+			   * which turn it is */
 	uint64_t waits;   /* how often somebody had to wait */
 	uint64_t wait_ns; /* sum of those that are over */
 	uint64_t lost;    /* of a condition: notifications while nobody waited */
 	uint64_t lock;    /* the id of the lock it belongs to */
+	char detail[192]; /* barrier: who has it open and does not wait, who acts or broke it; "" */
 	uint32_t holders; /* of a semaphore: processes that hold owned permits */
 	uint32_t reserved0;
 	uint64_t reserved[1];
