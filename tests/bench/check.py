@@ -22,8 +22,9 @@ MESSAGES = ([f'{who}_round_trip_{size}' for who in ('vyukov', 'queue') for size 
             ['vyukov_put_get_alone', 'queue_put_get_alone', 'vyukov_crowd_8', 'queue_crowd_8'])
 LOCKS = ([f'lock_{kind}' for kind in (
     'naive', 'naive_inlined', 'pthread', 'pthread_robust', 'plain', 'checked', 'tracked',
-    'untracked')] + ['event_set_and_clear'] + [f'contended_{kind}' for kind in (
-        'naive', 'pthread', 'pthread_robust', 'plain', 'checked')])
+    'untracked')] + ['sem_posix', 'sem', 'sem_owned', 'event_set_and_clear'] + [
+        f'contended_{kind}' for kind in ('naive', 'pthread', 'pthread_robust', 'plain', 'checked',
+                                         'sem_posix', 'sem', 'sem_owned')])
 SLEEPS = ([f'{who}_round_trip_asleep' for who in ('futex', 'pipe', 'queue', 'event')] +
           [f'{who}_{what}' for who in ('futex', 'queue', 'event') for what in ('wake', 'waker_pays')] +
           ['naive_hand_over', 'lock_hand_over'])

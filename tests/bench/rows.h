@@ -51,9 +51,13 @@ void pairs_robust(struct run *run);
 void pairs_plain(struct run *run);
 void pairs_checked(struct run *run);
 void pairs_event(struct run *run); /* set and clear */
+void pairs_sem_posix(struct run *run);
+void pairs_sem(struct run *run);
+void pairs_sem_owned(struct run *run);
 void contend(struct run *run);
 void contend_too(struct run *run);
-extern const struct mutex mutex_naive, mutex_pthread, mutex_robust, mutex_plain, mutex_checked;
+extern const struct mutex mutex_naive, mutex_pthread, mutex_robust, mutex_plain, mutex_checked,
+	mutex_sem_posix, mutex_sem, mutex_sem_owned;
 
 /* rows_tracking.c: a library with its tracking built out. */
 void pairs_of_library(struct run *run);

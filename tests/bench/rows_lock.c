@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Rows of locks, and an event beside them. Knows: the product's lock, a naive futex mutex,
- * pthread's two that work between processes. Does not know: how often or in which order it is
- * asked.
+ * Rows of locks, and of an event and semaphores beside them. Knows: the product's, a naive futex
+ * mutex, pthread's two and sem_t that work between processes. Does not know: how often or in which
+ * order it is asked.
  */
 #include "rows.h"
 
 #include "reference_mutex.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #define PAIRS_A_LAP 1000
 #define CONTENDED_A_LAP 256
@@ -17,6 +18,7 @@ struct shared {
 	_Alignas(64) struct naive_mutex naive;
 	_Alignas(64) pthread_mutex_t pthread;
 	_Alignas(64) pthread_mutex_t robust;
+	_Alignas(64) sem_t posix;
 	_Alignas(64) uint64_t counter; /* guarded by whichever lock is measured */
 	_Alignas(64) _Atomic uint64_t helped; /* the partner's turns so far */
 	_Atomic uint32_t has_helped;
@@ -25,6 +27,7 @@ struct shared {
 static struct shared *shared;
 static mp_lock *plain, *checked;
 static mp_event *event;
+static mp_sem *bounded, *owned;
 
 static void make_pthread(pthread_mutex_t *mutex, int robust)
 {
@@ -41,6 +44,7 @@ static void make_pthread(pthread_mutex_t *mutex, int robust)
 void locks_open(void)
 {
 	struct mp_lock_opts opts = { .kind = MP_LOCK_PLAIN };
+	struct mp_sem_opts permit = { .initial = 1, .maximum = 1 };
 
 	shared = shared_pages(sizeof *shared);
 	make_pthread(&shared->pthread, PTHREAD_MUTEX_STALLED);
@@ -48,6 +52,11 @@ void locks_open(void)
 	check(mp_lock_open(bench_segment, NULL, &opts, &plain));
 	check(mp_lock_open(bench_segment, NULL, NULL, &checked));
 	check(mp_event_open(bench_segment, NULL, NULL, &event));
+	if (sem_init(&shared->posix, 1, 1) != 0)
+		bench_fail("no process-shared semaphore");
+	check(mp_sem_open(bench_segment, NULL, &permit, &bounded));
+	permit.owned = 1;
+	check(mp_sem_open(bench_segment, NULL, &permit, &owned));
 }
 
 /* --- free --- */
@@ -72,6 +81,10 @@ PAIRS(pairs_robust, pthread_mutex_lock(&shared->robust), pthread_mutex_unlock(&s
 PAIRS(pairs_plain, check(mp_lock_acquire(plain, MP_FOREVER)), check(mp_lock_release(plain)))
 PAIRS(pairs_checked, check(mp_lock_acquire(checked, MP_FOREVER)), check(mp_lock_release(checked)))
 
+PAIRS(pairs_sem_posix, sem_wait(&shared->posix), sem_post(&shared->posix))
+PAIRS(pairs_sem, check(mp_sem_acquire(bounded, MP_FOREVER)), check(mp_sem_release(bounded, 1)))
+PAIRS(pairs_sem_owned, check(mp_sem_acquire(owned, MP_FOREVER)), check(mp_sem_release(owned, 1)))
+
 PAIRS(pairs_event, check(mp_event_set(event)), check(mp_event_clear(event)))
 
 /* --- contended --- */
@@ -92,6 +105,9 @@ MUTEX(pthread, pthread_mutex_lock(&shared->pthread), pthread_mutex_unlock(&share
 MUTEX(robust, pthread_mutex_lock(&shared->robust), pthread_mutex_unlock(&shared->robust))
 MUTEX(plain, check(mp_lock_acquire(plain, MP_FOREVER)), check(mp_lock_release(plain)))
 MUTEX(checked, check(mp_lock_acquire(checked, MP_FOREVER)), check(mp_lock_release(checked)))
+MUTEX(sem_posix, sem_wait(&shared->posix), sem_post(&shared->posix))
+MUTEX(sem, check(mp_sem_acquire(bounded, MP_FOREVER)), check(mp_sem_release(bounded, 1)))
+MUTEX(sem_owned, check(mp_sem_acquire(owned, MP_FOREVER)), check(mp_sem_release(owned, 1)))
 
 static uint64_t count_under(const struct mutex *mutex)
 {
