@@ -238,7 +238,8 @@ static bool are_holds_right(struct scene *scene)
 	return is_good;
 }
 
-static bool is_waiting(struct scene *scene, uint32_t thread, uint64_t record)
+/* `mask`: which bits of a record matter. */
+static bool is_waiting(struct scene *scene, uint32_t thread, uint64_t record, uint64_t mask)
 {
 	struct shm_thread *slot = &checked(scene)->threads[thread];
 	uint32_t count = load_acquire(&slot->record_count);
@@ -246,31 +247,35 @@ static bool is_waiting(struct scene *scene, uint32_t thread, uint64_t record)
 	if (!thread_word_is_live(load_acquire(&slot->word)))
 		return false;
 	for (uint32_t i = 0; i < count && i < WAIT_RECORDS_MAX; i++)
-		if (load_relaxed(&slot->records[i]) == record)
+		if ((load_relaxed(&slot->records[i]) & mask) == record)
 			return true;
 	return false;
 }
 
 /* Its record is there before the bit and until after it: a bit without a record is a breach. */
-static bool is_bit_right(struct scene *scene, atom64 *leaf, uint32_t thread, uint64_t record)
+static bool is_bit_right(struct scene *scene, atom64 *leaf, uint32_t thread, uint64_t record,
+			 uint64_t mask)
 {
 	struct timespec nap = { .tv_nsec = 100000 };
 
 	for (unsigned look = 0; look < LOOKS; look++) {
-		if (!(load_seqcst(leaf) >> (thread % 64) & 1) || is_waiting(scene, thread, record))
+		if (!(load_seqcst(leaf) >> (thread % 64) & 1) ||
+		    is_waiting(scene, thread, record, mask))
 			return true;
 		nanosleep(&nap, NULL);
 	}
 	return complain(scene, "thread slot %u is in a wait set and does not wait", thread);
 }
 
-static bool are_waiters_right(struct scene *scene, struct shm_waiters *set, uint64_t record)
+static bool are_waiters_right(struct scene *scene, struct shm_waiters *set, uint64_t record,
+			      uint64_t mask)
 {
 	bool is_good = true;
 
 	for (uint32_t thread = 0; thread < THREADS_MAX; thread++)
 		if (load_seqcst(&set->leaf[thread / 64]) >> (thread % 64) & 1)
-			is_good &= is_bit_right(scene, &set->leaf[thread / 64], thread, record);
+			is_good &= is_bit_right(scene, &set->leaf[thread / 64], thread, record,
+						mask);
 	return is_good;
 }
 
@@ -288,11 +293,13 @@ static bool is_object_right(struct scene *scene, uint32_t index)
 	object = object_at(seg, offset, &type);
 	if (!object)
 		return complain(scene, "entry %u names no object", index);
+	if (type->kind == OBJECT_BARRIER) /* one set for all its turns */
+		return are_waiters_right(scene, type->waiters(object, 0), offset, ~UINT64_C(63));
 	for (unsigned condition = 0; condition < CONDITIONS; condition++) {
 		struct shm_waiters *set = type->waiters(object, condition);
 
 		if (set)
-			is_good &= are_waiters_right(scene, set, offset | condition);
+			is_good &= are_waiters_right(scene, set, offset | condition, UINT64_MAX);
 	}
 	return is_good;
 }

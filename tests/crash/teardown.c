@@ -11,6 +11,7 @@
 #include "lock_internal.h"
 #include "object.h"
 #include "queue_internal.h"
+#include "barrier_internal.h"
 #include "sem_internal.h"
 #include "require.h"
 #include "slotword.h"
@@ -32,6 +33,9 @@ static void close_all(struct party *party)
 		mp_event_close(party->event);
 	if (party->sem && holds(party, &party->sem->handle))
 		mp_sem_close(party->sem);
+	if (party->barrier && holds(party, &party->barrier->handle))
+		mp_barrier_close(party->barrier);
+	party->barrier = NULL;
 	party->sem = NULL;
 	party->event = NULL;
 	party->queue = NULL;
@@ -50,6 +54,8 @@ static void unlink_entry(struct scene *scene, const struct shm_entry *entry)
 		require(mp_event_unlink(segment, name) == 0);
 	else if (load_relaxed(&entry->kind) == OBJECT_SEMAPHORE)
 		require(mp_sem_unlink(segment, name) == 0);
+	else if (load_relaxed(&entry->kind) == OBJECT_BARRIER)
+		require(mp_barrier_unlink(segment, name) == 0);
 	else
 		require(mp_queue_unlink(segment, name) == 0);
 }
