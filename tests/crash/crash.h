@@ -25,6 +25,7 @@
 #include "seg.h"
 
 #include <libshm/barrier.h>
+#include <libshm/cond.h>
 #include <libshm/event.h>
 #include <libshm/lock.h>
 #include <libshm/queue.h>
@@ -63,6 +64,7 @@ struct party {
 	mp_event *event;
 	mp_sem *sem;
 	mp_barrier *barrier;
+	mp_cond *cond;
 	struct mp_slot slot;
 	uint64_t reference;
 	uint64_t message[BUFFER_BYTES / 8]; /* what it will put */
@@ -151,8 +153,8 @@ struct limits {
 	bool stops_at_first;
 };
 
-extern const struct family lock_family, event_family, sem_family, barrier_family, queue_family,
-	object_family, arena_family, attach_family, recovery_family;
+extern const struct family lock_family, event_family, sem_family, barrier_family, cond_family,
+	queue_family, object_family, arena_family, attach_family, recovery_family;
 extern const struct family *const families[];
 extern const unsigned family_count;
 extern struct totals *totals;

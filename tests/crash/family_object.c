@@ -264,6 +264,10 @@ static const struct operation operations[] = {
 	OPENS("owned sem from id", SEMAPHORE, ANONYMOUS, object_open_by_id),
 	CLOSES("owned sem unlink", SEMAPHORE, EXISTS | WAITED_IN, object_unlink_it),
 	CLOSES("unheld sem close", SEMAPHORE, UNLINKED | UNLINKED_WAITED_IN, object_close_it),
+	OPENS("condition open", CONDITION, NOTHING | REUSED, object_make),
+	OPENS("condition from id", CONDITION, ANONYMOUS, object_open_by_id),
+	CLOSES("condition unlink", CONDITION, EXISTS | WAITED_IN, object_unlink_it),
+	CLOSES("condition close", CONDITION, UNLINKED | UNLINKED_WAITED_IN, object_close_it),
 	CLOSES("unheld lock close", LOCK, UNLINKED | UNLINKED_WAITED_IN, object_close_it),
 };
 

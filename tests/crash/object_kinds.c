@@ -4,7 +4,10 @@
  */
 #include "object_kinds.h"
 
+#include "cond_internal.h"
 #include "require.h"
+
+#include <errno.h>
 
 /* --- queues --- */
 
@@ -201,6 +204,68 @@ static int pass_permit(struct party *party)
 	return result < 0 ? result : mp_sem_release(party->sem, 1);
 }
 
+/* --- conditions --- */
+
+/* With the lock they belong to, which has a name to the end. */
+static int open_cond(struct party *party, const char *name, uint32_t flags)
+{
+	struct mp_cond_opts opts = { .flags = flags };
+	int error = party->lock ? 0
+				: mp_lock_open(&party->handle, "its lock", NULL, &party->lock);
+
+	return error < 0 ? error
+			 : mp_cond_open(&party->handle, name, party->lock, &opts, &party->cond);
+}
+
+static int cond_from_id(struct party *party, uint64_t id)
+{
+	return mp_cond_from_id(&party->handle, id, &party->cond);
+}
+
+static uint64_t id_of_cond(const struct party *party)
+{
+	return mp_cond_id(party->cond);
+}
+
+static int unlink_cond(struct party *party, const char *name)
+{
+	return mp_cond_unlink(&party->handle, name);
+}
+
+static bool cond_works(struct party *party)
+{
+	mp_lock *lock = &party->cond->lock;
+
+	return mp_lock_acquire(lock, MP_NOW) == 0 && mp_cond_notify(party->cond, 1) == 0 &&
+	       mp_cond_wait(party->cond, MP_NOW) == -EAGAIN && mp_lock_release(lock) == 0;
+}
+
+static void leave_unnotified(struct party *party)
+{
+	require(mp_cond_notify(party->cond, 1) == -EPERM);
+}
+
+static void notify_cond(struct party *party)
+{
+	mp_lock *lock = &party->cond->lock;
+
+	require(mp_lock_acquire(lock, MP_FOREVER) == 0);
+	require(mp_cond_notify(party->cond, 1) == 1);
+	require(mp_lock_release(lock) == 0);
+}
+
+static int await_cond(struct party *party)
+{
+	mp_lock *lock = &party->cond->lock;
+	int result = mp_lock_acquire(lock, MP_FOREVER);
+
+	if (result < 0)
+		return result;
+	result = mp_cond_wait(party->cond, MP_FOREVER);
+	require(mp_lock_release(lock) == 0);
+	return result;
+}
+
 /* --- all --- */
 
 static const struct object_verbs queues = {
@@ -220,11 +285,16 @@ static const struct object_verbs sems = {
 	hold_permits, release_permits, pass_permit,
 };
 
+static const struct object_verbs conditions = {
+	open_cond, cond_from_id, id_of_cond, unlink_cond, cond_works,
+	leave_unnotified, notify_cond, await_cond,
+};
+
 const struct object_verbs *object_verbs_of(const struct scene *scene)
 {
 	static const struct object_verbs *const kinds[] = {
 		[QUEUE] = &queues, [LOCK] = &locks, [FILLED] = &queues, [EVENT] = &events,
-		[SEMAPHORE] = &sems
+		[SEMAPHORE] = &sems, [CONDITION] = &conditions
 	};
 
 	return kinds[scene->operation->variant];
@@ -232,12 +302,13 @@ const struct object_verbs *object_verbs_of(const struct scene *scene)
 
 bool object_is_open(const struct party *party)
 {
-	return party->queue || party->lock || party->event || party->sem;
+	return party->queue || party->lock || party->event || party->sem || party->cond;
 }
 
 void object_close_handle(struct party *party)
 {
 	party->queue = mp_queue_close(party->queue);
+	party->cond = mp_cond_close(party->cond);
 	party->lock = mp_lock_close(party->lock);
 	party->event = mp_event_close(party->event);
 	party->sem = mp_sem_close(party->sem);

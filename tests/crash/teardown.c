@@ -7,6 +7,7 @@
 #include "teardown.h"
 
 #include "arena.h"
+#include "cond_internal.h"
 #include "event_internal.h"
 #include "lock_internal.h"
 #include "object.h"
@@ -27,6 +28,8 @@ static void close_all(struct party *party)
 {
 	if (party->queue && holds(party, &party->queue->handle))
 		mp_queue_close(party->queue);
+	if (party->cond && holds(party, &party->cond->handle))
+		mp_cond_close(party->cond);
 	if (party->lock && holds(party, &party->lock->handle))
 		mp_lock_close(party->lock);
 	if (party->event && holds(party, &party->event->handle))
@@ -38,6 +41,7 @@ static void close_all(struct party *party)
 	party->barrier = NULL;
 	party->sem = NULL;
 	party->event = NULL;
+	party->cond = NULL;
 	party->queue = NULL;
 	party->lock = NULL;
 }
@@ -56,6 +60,8 @@ static void unlink_entry(struct scene *scene, const struct shm_entry *entry)
 		require(mp_sem_unlink(segment, name) == 0);
 	else if (load_relaxed(&entry->kind) == OBJECT_BARRIER)
 		require(mp_barrier_unlink(segment, name) == 0);
+	else if (load_relaxed(&entry->kind) == OBJECT_CONDITION)
+		require(mp_cond_unlink(segment, name) == 0);
 	else
 		require(mp_queue_unlink(segment, name) == 0);
 }
