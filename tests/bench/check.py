@@ -25,7 +25,8 @@ LOCKS = ([f'lock_{kind}' for kind in (
     'untracked')] + ['sem_posix', 'sem', 'sem_owned', 'event_set_and_clear'] + [
         f'contended_{kind}' for kind in ('naive', 'pthread', 'pthread_robust', 'plain', 'checked',
                                          'sem_posix', 'sem', 'sem_owned')])
-SLEEPS = ([f'{who}_round_trip_asleep' for who in ('futex', 'pipe', 'queue', 'event')] +
+SLEEPS = ([f'{who}_round_trip_asleep' for who in (
+    'futex', 'pipe', 'queue', 'event', 'pthread_cond', 'cond')] +
           [f'{who}_{what}' for who in ('futex', 'queue', 'event') for what in ('wake', 'waker_pays')] +
           ['naive_hand_over', 'lock_hand_over'])
 SETUP = ['attach_bare', 'attach', 'idle_process', 'idle_mpd', 'idle_supervisor', 'idle_segment']

@@ -72,7 +72,8 @@ void waker_pays(struct run *run);
 void wake_wait(struct run *run);
 void hand_over(struct run *run);
 void hand_over_wait(struct run *run);
-extern const struct channel channel_queue, channel_event, channel_futex, channel_pipe;
+extern const struct channel channel_queue, channel_event, channel_cond, channel_pthread_cond,
+	channel_futex, channel_pipe;
 
 /* rows_setup.c: attach, memory. */
 void setup_open(void);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Rows whose other side sleeps. Knows: queue, event, futex and pipe as channels of one word, a lock
- * handed over. Does not know: how often or in which order it is asked.
+ * Rows whose other side sleeps. Knows: queue, event, condition, futex, pipe and pthread's condition
+ * as channels of one word, a lock handed over. Does not know: how often or in which order it is
+ * asked.
  *
  * Each side keeps its CPU busy until the other has given up spinning, so that every message finds
  * a sleeper; the busy time is measured and taken off. A row in which threads did not sleep has no
@@ -10,6 +11,7 @@
 #include "rows.h"
 
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,8 +31,17 @@ struct bell {
 	uint64_t word;
 };
 
+/* A word and whether there is one, guarded by whatever lock. */
+struct box {
+	_Alignas(64) pthread_mutex_t mutex;
+	pthread_cond_t filled;
+	uint64_t word;
+	bool is_full;
+};
+
 struct shared {
 	struct bell bell[2];
+	struct box box[2];
 	_Alignas(64) _Atomic uint64_t turn; /* the one in which this side holds the lock */
 	_Alignas(64) _Atomic uint64_t seen; /* the one the partner woke up in */
 	_Atomic int64_t seen_ns;
@@ -39,7 +50,22 @@ struct shared {
 static struct shared *shared;
 static mp_queue *queue[2];
 static mp_event *event[2];
+static mp_lock *lock[2];
+static mp_cond *filled[2];
 static int pipe_fd[2][2];
+
+static void make_box(struct box *box)
+{
+	pthread_mutexattr_t of_mutex;
+	pthread_condattr_t of_cond;
+
+	pthread_mutexattr_init(&of_mutex);
+	pthread_mutexattr_setpshared(&of_mutex, PTHREAD_PROCESS_SHARED);
+	pthread_condattr_init(&of_cond);
+	pthread_condattr_setpshared(&of_cond, PTHREAD_PROCESS_SHARED);
+	if (pthread_mutex_init(&box->mutex, &of_mutex) || pthread_cond_init(&box->filled, &of_cond))
+		bench_fail("no condition of pthread's");
+}
 
 void channels_open(void)
 {
@@ -47,6 +73,9 @@ void channels_open(void)
 	for (enum direction i = THERE; i <= BACK; i++) {
 		check(mp_queue_open(bench_segment, NULL, NULL, &queue[i]));
 		check(mp_event_open(bench_segment, NULL, NULL, &event[i]));
+		check(mp_lock_open(bench_segment, NULL, NULL, &lock[i]));
+		check(mp_cond_open(bench_segment, NULL, lock[i], NULL, &filled[i]));
+		make_box(&shared->box[i]);
 		if (pipe(pipe_fd[i]) < 0)
 			bench_fail("no pipe");
 	}
@@ -79,6 +108,60 @@ static uint64_t event_receive_word(enum direction direction)
 	check(mp_event_wait(event[direction], MP_FOREVER));
 	check(mp_event_clear(event[direction]));
 	return shared->bell[direction].word;
+}
+
+static int is_full(void *box)
+{
+	return ((struct box *)box)->is_full;
+}
+
+static void cond_send_word(enum direction direction, uint64_t word)
+{
+	struct box *box = &shared->box[direction];
+
+	check(mp_lock_acquire(lock[direction], MP_FOREVER));
+	box->word = word;
+	box->is_full = true;
+	check(mp_cond_notify(filled[direction], 1));
+	check(mp_lock_release(lock[direction]));
+}
+
+static uint64_t cond_receive_word(enum direction direction)
+{
+	struct box *box = &shared->box[direction];
+	uint64_t word;
+
+	check(mp_lock_acquire(lock[direction], MP_FOREVER));
+	check(mp_cond_wait_for(filled[direction], is_full, box, MP_FOREVER));
+	box->is_full = false;
+	word = box->word;
+	check(mp_lock_release(lock[direction]));
+	return word;
+}
+
+static void pthread_send_word(enum direction direction, uint64_t word)
+{
+	struct box *box = &shared->box[direction];
+
+	pthread_mutex_lock(&box->mutex);
+	box->word = word;
+	box->is_full = true;
+	pthread_cond_signal(&box->filled);
+	pthread_mutex_unlock(&box->mutex);
+}
+
+static uint64_t pthread_receive_word(enum direction direction)
+{
+	struct box *box = &shared->box[direction];
+	uint64_t word;
+
+	pthread_mutex_lock(&box->mutex);
+	while (!box->is_full)
+		pthread_cond_wait(&box->filled, &box->mutex);
+	box->is_full = false;
+	word = box->word;
+	pthread_mutex_unlock(&box->mutex);
+	return word;
 }
 
 static void futex_send_word(enum direction direction, uint64_t word)
@@ -118,6 +201,8 @@ static uint64_t pipe_receive_word(enum direction direction)
 
 const struct channel channel_queue = { queue_send_word, queue_receive_word };
 const struct channel channel_event = { event_send_word, event_receive_word };
+const struct channel channel_cond = { cond_send_word, cond_receive_word };
+const struct channel channel_pthread_cond = { pthread_send_word, pthread_receive_word };
 const struct channel channel_futex = { futex_send_word, futex_receive_word };
 const struct channel channel_pipe = { pipe_send_word, pipe_receive_word };
 

@@ -11,7 +11,7 @@
 #include "probe.h"
 
 #include <libshm/barrier.h>
-#include <libshm/lock.h>
+#include <libshm/cond.h>
 #include <libshm/queue.h>
 
 #include <errno.h>
@@ -32,6 +32,8 @@ struct scene {
 	mp_queue *full;
 	mp_lock *lock; /* somebody else holds it */
 	mp_barrier *barrier; /* the other never comes */
+	mp_lock *free_lock;
+	mp_cond *cond; /* of the free one */
 	struct mp_slot reserved, reserved_for_ever;
 	pthread_t holder;
 	atom32 is_held, may_release;
@@ -95,10 +97,40 @@ static int meet(struct scene *scene, int64_t timeout)
 	return error < 0 ? error : mp_barrier_wait(scene->barrier, timeout, NULL);
 }
 
+/* With the lock held again. */
+static int wait_for_cond(struct scene *scene, int64_t timeout)
+{
+	int error = mp_lock_acquire(scene->free_lock, MP_FOREVER), result;
+
+	if (error < 0)
+		return error;
+	result = mp_cond_wait(scene->cond, timeout);
+	error = mp_lock_release(scene->free_lock);
+	return error < 0 ? error : result;
+}
+
+static int never(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static int wait_for_never(struct scene *scene, int64_t timeout)
+{
+	int error = mp_lock_acquire(scene->free_lock, MP_FOREVER), result;
+
+	if (error < 0)
+		return error;
+	result = mp_cond_wait_for(scene->cond, never, NULL, timeout);
+	error = mp_lock_release(scene->free_lock);
+	return error < 0 ? error : result;
+}
+
 static const struct call calls[] = {
 	{ "get", get }, { "get_info", get_info }, { "claim", claim }, { "put", put },
 	{ "put_large", put_large }, { "commit", commit }, { "acquire", acquire },
 	{ "meet", meet },
+	{ "cond_wait", wait_for_cond }, { "cond_wait_for", wait_for_never },
 };
 
 static atom32 signals_handled, signals_early;
@@ -191,6 +223,8 @@ static void begin(struct scene *scene, const char *engine, bool is_interruptible
 	assert_int_equal(mp_barrier_open(segment, "barrier",
 					 &(struct mp_barrier_opts){ .parties = 2 },
 					 &scene->barrier), 0);
+	assert_int_equal(mp_lock_open(segment, "free", NULL, &scene->free_lock), 0);
+	assert_int_equal(mp_cond_open(segment, "cond", scene->free_lock, NULL, &scene->cond), 0);
 	assert_int_equal(mp_queue_put(scene->full, "x", 1, MP_NOW), 0);
 	assert_int_equal(mp_queue_reserve(scene->full, 1, MP_SEC(5), &scene->reserved), 0);
 	assert_int_equal(mp_queue_reserve(scene->full, 1, MP_FOREVER, &scene->reserved_for_ever),
@@ -216,6 +250,8 @@ static void end(struct scene *scene)
 	mp_queue_close(scene->full);
 	mp_lock_close(scene->lock);
 	mp_barrier_close(scene->barrier);
+	mp_cond_close(scene->cond);
+	mp_lock_close(scene->free_lock);
 	objects_end(&scene->objects);
 }
 
