@@ -49,6 +49,8 @@
 	TO("lock_naive", "lock_naive_inlined", "lock_pthread", "lock_pthread_robust")
 #define CONTENDED(name, mutex, ...)                                                                \
 	ROW("lock", name, "ns", 8, contend, WITH(contend_too), ARG(mutex), RATE, __VA_ARGS__)
+#define MEET(name, what, ...)                                                                      \
+	ROW("lock", name, "ns", 8, meet, WITH(meet_too), ARG(what), __VA_ARGS__)
 #define TO_ALL_CONTENDED TO("contended_naive", "contended_pthread", "contended_pthread_robust")
 #define ASLEEP(name, function, partner, what, ...)                                                 \
 	ROW("asleep", name, "ns", 8, function, WITH(partner), ARG(what), LONG, __VA_ARGS__)
@@ -100,6 +102,11 @@ const struct row rows[] = {
 	CONTENDED("contended_sem_owned", mutex_sem_owned,
 		  TO("contended_sem_posix", "contended_naive")),
 
+	MEET("barrier_pthread_2", meeting_pthread_2, TO("line")),
+	MEET("barrier_2", meeting_2, TO("barrier_pthread_2", "line")),
+	MEET("barrier_pthread_4", meeting_pthread_4, TO("line")),
+	MEET("barrier_4", meeting_4, TO("barrier_pthread_4", "line")),
+
 	ASLEEP("futex_round_trip_asleep", asleep_trips, asleep_echo, channel_futex, TO("raw")),
 	ASLEEP("pipe_round_trip_asleep", asleep_trips, asleep_echo, channel_pipe,
 	       TO("futex_round_trip_asleep")),
@@ -136,6 +143,7 @@ void rows_open(void)
 	queues_open();
 	crowds_open();
 	locks_open();
+	barriers_open();
 	channels_open();
 	setup_open();
 }

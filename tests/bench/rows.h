@@ -59,6 +59,12 @@ void contend_too(struct run *run);
 extern const struct mutex mutex_naive, mutex_pthread, mutex_robust, mutex_plain, mutex_checked,
 	mutex_sem_posix, mutex_sem, mutex_sem_owned;
 
+/* rows_barrier.c: two and four threads of two processes. */
+void barriers_open(void);
+void meet(struct run *run);
+void meet_too(struct run *run);
+extern const struct meeting meeting_pthread_2, meeting_pthread_4, meeting_2, meeting_4;
+
 /* rows_tracking.c: a library with its tracking built out. */
 void pairs_of_library(struct run *run);
 extern const struct library library_tracked, library_untracked;
