@@ -288,7 +288,7 @@ static inline uint64_t layout_signature(void)
 		sizeof(struct shm_client), sizeof(struct shm_thread), sizeof(struct shm_entry),
 		sizeof(struct shm_run), sizeof(struct shm_lock), sizeof(struct shm_queue),
 		sizeof(struct shm_cell), sizeof(struct shm_lease), sizeof(struct shm_event),
-		sizeof(struct shm_sem), sizeof(struct shm_barrier),
+		sizeof(struct shm_sem), sizeof(struct shm_barrier), sizeof(struct shm_rwlock),
 		GRANULE_BYTES, OBJECTS_MAX, THREADS_MAX };
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 

@@ -162,7 +162,10 @@ enum wait_condition {
 	WAIT_READABLE = 0,
 	WAIT_SET = 0,
 	WAIT_NOTIFIED = 0,
-	WAIT_WRITABLE = 1
+	WAIT_TO_READ = 0,
+	WAIT_WRITABLE = 1,
+	WAIT_TO_WRITE = 1,
+	WAIT_DRAINED = 2
 };
 
 #endif

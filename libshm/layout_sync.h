@@ -109,4 +109,49 @@ MP_FIELD(shm_barrier, 64, 8, word);
 MP_FIELD(shm_barrier, 128, 64, waiters);
 MP_FIELD(shm_barrier, 192, 8, waits);
 
+/* A read-write lock.
+ *
+ *   word     rwword.h: who writes or is about to, flags
+ *   entered  owner of the word only: himself from when no reader is in until he lets go, else 0.
+ *            A dead owner that had not entered has changed nothing
+ *   writes   owner of the word only: how often somebody was in to write
+ *   reader   rwword.h: one word for each thread slot. Slots 0 .. 63 have a line each, the others
+ *            share them, so that readers do not disturb each other and a writer looks at few lines
+ *   died_*   as in a lock
+ */
+#define RWLOCK_LINES 64
+struct shm_rwlock {
+	struct shm_object object;
+	/* Line 1: read by all, written by writers. */
+	aligned_to(CACHE_LINE) atom64 word;
+	atom64 entered;
+	atom64 writes;
+	atom32 on_owner_death;
+	atom32 reserved0;
+	atom64 reserved1[4];
+	/* Line 2: slow paths. */
+	aligned_to(CACHE_LINE) atom64 read_waits;
+	atom64 write_waits;
+	atom64 wait_ns; /* sum of them */
+	atom64 deaths;
+	atom64 died_who;
+	atom64 died_ns;
+	atom32 died_pid;
+	atom32 reserved2;
+	atom64 reserved3;
+	struct shm_waiters readers;  /* for the word to be free, or to be admitted */
+	struct shm_waiters writers;  /* for the word to be free */
+	struct shm_waiters draining; /* its owner, for the readers to leave */
+	aligned_to(CACHE_LINE) atom64 reader[RWLOCK_LINES][THREADS_MAX / RWLOCK_LINES];
+};
+static_assert(sizeof(struct shm_rwlock) == 384 + RWLOCK_LINES * CACHE_LINE, "read-write lock");
+MP_FIELD(shm_rwlock, 64, 8, word);
+MP_FIELD(shm_rwlock, 192, 64, readers);
+MP_FIELD(shm_rwlock, 384, 4096, reader);
+
+static inline atom64 *rwlock_reader(struct shm_rwlock *rwlock, uint32_t thread)
+{
+	return &rwlock->reader[thread % RWLOCK_LINES][thread / RWLOCK_LINES];
+}
+
 #endif

@@ -6,10 +6,11 @@
 #include "object_internal.h"
 
 extern const struct object_type lock_type, queue_type, event_type, sem_type, cond_type,
-	barrier_type;
+	barrier_type, rwlock_type;
 
 static const struct object_type *const types[] = { &lock_type, &queue_type, &event_type,
-						   &sem_type, &cond_type, &barrier_type };
+						   &sem_type, &cond_type, &barrier_type,
+						   &rwlock_type };
 
 const struct object_type *object_type(uint32_t kind)
 {

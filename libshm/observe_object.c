@@ -32,6 +32,7 @@ union object_bytes {
 	struct shm_cond cond;
 	struct shm_sem sem;
 	struct shm_barrier barrier;
+	struct shm_rwlock rwlock;
 };
 
 static uint64_t bytes_of_kind(uint32_t kind)

@@ -5,6 +5,7 @@
  */
 #include "blockword.h"
 #include "observe_internal.h"
+#include "rwword.h"
 #include "semword.h"
 
 #include <stdio.h>
@@ -114,6 +115,44 @@ static void fill_sem(struct observe_copy *copy, struct shm_object *bytes, uint64
 	row->waiters = observe_count_waiting(copy, &sem->waiters, offset | WAIT_ACQUIRABLE);
 }
 
+static unsigned count_readers(struct observe_copy *copy, struct shm_rwlock *rwlock)
+{
+	unsigned count = 0;
+
+	for (uint32_t thread = SLOT_FIRST; thread < copy->thread_count; thread++)
+		count += reader_word_count(load_relaxed(rwlock_reader(rwlock, thread))) != 0;
+	return count;
+}
+
+static const char *rwlock_state(struct shm_rwlock *rwlock, unsigned readers)
+{
+	uint64_t word = load_relaxed(&rwlock->word);
+
+	if (lock_word_is_free(word))
+		return word & LOCK_POISON ? "poisoned" : readers ? "read" : "free";
+	return load_relaxed(&rwlock->entered) == lock_word_owner(word) ? "written" : "draining";
+}
+
+static void fill_rwlock(struct observe_copy *copy, struct shm_object *bytes, uint64_t offset,
+			struct mp_observed_sync *row)
+{
+	struct shm_rwlock *rwlock = (struct shm_rwlock *)(void *)bytes;
+	unsigned readers = count_readers(copy, rwlock);
+	const char *state = rwlock_state(rwlock, readers);
+
+	if (readers)
+		snprintf(row->state, sizeof(row->state), "%s %u", state, readers);
+	else
+		snprintf(row->state, sizeof(row->state), "%s", state);
+	row->changes = load_relaxed(&rwlock->writes);
+	row->waits = load_relaxed(&rwlock->read_waits) + load_relaxed(&rwlock->write_waits);
+	row->wait_ns = load_relaxed(&rwlock->wait_ns);
+	row->waiters =
+		observe_count_waiting(copy, &rwlock->readers, offset | WAIT_TO_READ) +
+		observe_count_waiting(copy, &rwlock->writers, offset | WAIT_TO_WRITE) +
+		observe_count_waiting(copy, &rwlock->draining, offset | WAIT_DRAINED);
+}
+
 static const struct sync_kind {
 	enum object_kind kind;
 	uint64_t bytes;
@@ -125,6 +164,7 @@ static const struct sync_kind {
 	{ OBJECT_CONDITION, sizeof(struct shm_cond), fill_cond, "condition" },
 	{ OBJECT_SEMAPHORE, sizeof(struct shm_sem), fill_sem, "semaphore" },
 	{ OBJECT_BARRIER, sizeof(struct shm_barrier), observe_fill_barrier, "barrier" },
+	{ OBJECT_RWLOCK, sizeof(struct shm_rwlock), fill_rwlock, "rwlock" },
 };
 
 static const struct sync_kind *kind_of(uint32_t kind)

@@ -45,7 +45,7 @@ static int unlink_object(mp_segment *segment, const char *name)
 {
 	static int (*const unlinks[])(mp_segment *, const char *) = {
 		mp_queue_unlink, mp_lock_unlink, mp_event_unlink, mp_sem_unlink,
-		mp_cond_unlink, mp_barrier_unlink
+		mp_cond_unlink, mp_barrier_unlink, mp_rwlock_unlink
 	};
 	int result = -EPROTO;
 

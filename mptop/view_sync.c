@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The view of what threads meet at besides locks and queues: events, semaphores, conditions,
- * barriers. Knows: the columns. Does not know: where a row comes from, what a state means.
+ * barriers, rwlocks. Knows: the columns. Does not know: where a row comes from, what a state means.
  */
 #include "view.h"
 
@@ -133,7 +133,8 @@ static void describe(const struct show *show, const void *row, struct text *text
 }
 
 const struct view view_sync = {
-	.name = "syncs", .title = "Syncs", .empty = "no events, semaphores, conditions, barriers",
+	.name = "syncs", .title = "Syncs", .empty = "no events, semaphores, conditions, barriers, "
+						   "rwlocks",
 	.columns = columns, .column_count = sizeof(columns) / sizeof(columns[0]),
 	.row_bytes = sizeof(struct sync_row), .rows = rows, .severity = severity,
 	.compare = compare, .describe = describe,

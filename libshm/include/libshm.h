@@ -13,6 +13,7 @@
 #include <libshm/observe.h>
 #include <libshm/process.h>
 #include <libshm/queue.h>
+#include <libshm/rwlock.h>
 #include <libshm/segment.h>
 #include <libshm/sem.h>
 
