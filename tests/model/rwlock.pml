@@ -140,16 +140,10 @@ bool all_ended;
 		:: deaths < DEATHS && may_die -> goto died \
 		fi \
 	}
-/* S8, S10, S11. */
+/* S8, S11. */
 #define WITHDRAW(k) \
-	STEP(ok = !has_bit(waiting[k], me); waiting[k] = waiting[k] & ~bit_of(me)); \
-	if \
-	:: ok && is_over && k == TO_WRITE -> \
-		STEP(ok = (owner_of(lock) == 0)); \
-		if :: ok -> ok = 0; WAKE_ONE(k) :: else fi \
-	:: else -> ok = 0 \
-	fi; \
-	STEP(waits_for[me] = 0)
+	STEP(ok = !has_bit(waiting[k], me); waiting[k] = waiting[k] & ~bit_of(me))
+#define CLOSE_RECORD STEP(waits_for[me] = 0; ok = 0)
 
 #define may_go_on (IS(ENDLESS, me) || rounds[me] < ROUNDS)
 #define GO_ON if :: IS(ENDLESS, me) :: else -> rounds[me]++ fi
@@ -224,7 +218,9 @@ shut:		ok = 0;
 		if :: ok -> ok = 0; goto ready :: else fi;
 		MARK_WORD(READ_WAIT, ready);
 		PARK;
-ready:		WITHDRAW(TO_READ);
+ready:
+		WITHDRAW(TO_READ);
+		CLOSE_RECORD;
 		STEP(ok = !(reader[me] & WAITS));
 		if :: !ok -> goto try :: else -> ok = 0 fi;
 in:		is_over = 0;
@@ -314,7 +310,20 @@ take:		STEP(word = lock);
 		ANNOUNCE(TO_WRITE);
 		MARK_WORD(WAIT, free);
 		PARK;
-free:		WITHDRAW(TO_WRITE);
+free:
+		WITHDRAW(TO_WRITE);
+		if
+		:: ok && is_over ->
+			STEP(ok = (owner_of(lock) == 0));
+			if
+			:: ok ->
+				ok = 0;
+				WAKE_ONE(TO_WRITE)
+			:: else
+			fi
+		:: else
+		fi;
+		CLOSE_RECORD;
 		goto take;
 taken:		STEP(entered = 0);
 		if
@@ -333,6 +342,7 @@ drain:		ANY_READER;
 		ANY_READER;
 		if :: ok -> ok = 0; PARK :: else fi;
 		WITHDRAW(DRAINED);
+		CLOSE_RECORD;
 		goto drain;
 drained:	is_over = 0;
 		STEP(word = lock);
