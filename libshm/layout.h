@@ -211,7 +211,8 @@ struct shm_thread {
 	/* Intents and transactions (owner; finished by the sweep). */
 	struct shm_intent intent;
 	atom64 busy; /* reserved: object whose sleepers it is about to ring */
-	atom64 meeting, meeting_generation, reserved2; /* at a barrier; the first stored last */
+	atom64 meeting, meeting_generation; /* at a barrier; the first stored last */
+	atom64 passed_at; /* the grants of the lock that it waits for, when it began to */
 	struct {
 		atom64 address, before, after;
 	} transaction[TRANSACTION_MAX]; /* reserved */
@@ -222,8 +223,7 @@ struct shm_thread {
 	/* Locks held (owner). */
 	struct shm_held held[HELD_MAX];
 	atom32 held_count;
-	atom32 reserved4[3];
-	uint8_t reserved5[16];
+	atom32 reserved4[7];
 
 	/* Where it blocked (owner, slow path). */
 	atom64 stack[STACK_FRAMES_MAX];

@@ -38,6 +38,7 @@ static_assert(sizeof(struct shm_object) == CACHE_LINE, "object header");
  *   grants   owner only: how often it was acquired; an observer that sees the same number twice
  *            knows that nobody released it in between
  *   died_*   several recoverers may write it, all the same values, before the CAS that sets DIED
+ *   promised_ns, overtaken_most, passed_over  lock_heir.c; owner, or who changes a promise: hints
  */
 struct shm_lock {
 	struct shm_object object;
@@ -56,8 +57,11 @@ struct shm_lock {
 	atom64 deaths;
 	atom64 conditions; /* 1: a condition was made that belongs to this lock */
 	atom32 died_pid;   /* of its client: the slot may be another's meanwhile */
-	atom32 reserved0;
-	uint8_t reserved[32];
+	atom32 is_fair;    /* constant: nobody is overtaken */
+	atom64 promised_ns;
+	atom32 overtaken_most; /* how often others had it while somebody waited */
+	atom32 passed_over;    /* promises taken back: their threads did not come */
+	uint8_t reserved[16];
 };
 static_assert(sizeof(struct shm_lock) == 256, "lock");
 MP_FIELD(shm_lock, 64, 8, word);

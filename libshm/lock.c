@@ -8,8 +8,9 @@
  * alone; a dead holder is released on his behalf by whoever notices first.
  *
  * Who waits sets its bit in `waiters`, then WAIT in the word. The releaser's CAS fails on a word
- * with WAIT, so only then does it look at the waiters. Before WAIT is dropped the set is looked at
- * again, after the seq_cst CAS: either the releaser sees the bit, or the waiter sees the lock free.
+ * with WAIT, so only then does it look for waiters and promises the lock to one (lock_heir.c). Who
+ * begins to wait changes the word, so a release that has not seen his bit fails and looks again, or
+ * he sees the lock free.
  *
  * | killed after            | the word says | repair                      | next taker       |
  * | CAS acquire             | dead owner    | CAS to free with DIED       | MP_OWNER_DIED    |
@@ -25,6 +26,7 @@
 #include "clock.h"
 #include "errno_kept.h"
 #include "explain.h"
+#include "lock_heir.h"
 #include "lockword.h"
 #include "object.h"
 #include "opts.h"
@@ -43,16 +45,20 @@
 /* What a waiter's callbacks need. */
 struct lock_wait {
 	struct mp_lock *lock;
+	struct self *me;
+	uint64_t began; /* the grants when WAIT was seen in the word */
+	bool has_begun;
 };
 
-static bool is_acquirable(const struct shm_lock *shared)
+/* Whose death would let others go on: the owner, or whom it is promised to. */
+static uint32_t blocker(struct mp_lock *lock)
 {
-	return lock_word_is_free(load_seqcst((atom64 *)&shared->word));
-}
+	uint64_t word = load_relaxed(&lock->shared->word);
+	uint32_t heir = lock_word_heir(word);
 
-static uint32_t owner_client(struct mp_lock *lock)
-{
-	return slot_client_of_who(lock->seg, lock_word_owner(load_relaxed(&lock->shared->word)));
+	if (lock_word_is_free(word) && heir > 0 && heir < lock->seg->at.max_threads)
+		return thread_word_client(load_acquire(&lock->seg->threads[heir].word));
+	return slot_client_of_who(lock->seg, lock_word_owner(word));
 }
 
 static bool is_owned_by(struct self *me, uint64_t word)
@@ -167,49 +173,62 @@ static cold int refuse_poisoned(struct mp_lock *lock)
 /* 0, MP_OWNER_DIED, -EAGAIN (somebody else holds it), -EDEADLK, -ENOTRECOVERABLE. */
 static int try_acquire(struct mp_lock *lock, struct self *me, bool *ret_is_again)
 {
-	uint64_t word = load_relaxed(&lock->shared->word), who;
+	uint64_t word = load_relaxed(&lock->shared->word), held, who;
 	int error = identity(lock, me, &who);
 
 	if (error < 0)
 		return error;
 
-	for (;;) {
+	do {
 		if (lock_word_owner(word) == me->who && lock->kind != MP_LOCK_PLAIN) {
 			*ret_is_again = true;
 			return acquire_again(lock);
 		}
-		if (!lock_word_is_free(word))
-			return -EAGAIN;
-		if (word & LOCK_POISON)
+		if (lock_word_is_free(word) && (word & LOCK_POISON))
 			return refuse_poisoned(lock);
-		if (cas_acquire(&lock->shared->word, &word, lock_word_taken(word, who)))
-			break;
-	}
+		held = lock_heir_in_force(lock->seg, lock->shared, word);
+		if (!lock_word_is_open_to(held, me->thread))
+			return -EAGAIN;
+	} while (!cas_acquire(&lock->shared->word, &word, lock_word_taken(held, who, me->thread)));
+	if (held != word)
+		add_relaxed(&lock->shared->passed_over, 1);
 	if (!(word & LOCK_DIED))
 		return 0;
 	store_relaxed(&lock->shared->depth, 0); /* the dead one's recursion */
 	return MP_OWNER_DIED;
 }
 
+static bool is_open_to(struct lock_wait *wait, uint64_t word)
+{
+	struct mp_lock *lock = wait->lock;
+
+	return lock_word_is_open_to(lock_heir_in_force(lock->seg, lock->shared, word),
+				    wait->me->thread);
+}
+
 static bool wait_is_ready(void *arg)
 {
 	struct lock_wait *wait = arg;
 
-	return is_acquirable(wait->lock->shared);
+	return is_open_to(wait, load_seqcst(&wait->lock->shared->word));
 }
 
-/* S4 of wait.c: free, or WAIT is in the word, so that the release cannot miss us. */
+/* S4 of wait.c: it can be had, or WAIT is in the word, so that the release cannot miss us. */
 static bool wait_mark(void *arg)
 {
 	struct lock_wait *wait = arg;
-	atom64 *shared_word = &wait->lock->shared->word;
-	uint64_t word = load_seqcst(shared_word);
+	struct shm_lock *shared = wait->lock->shared;
+	uint64_t word = load_seqcst(&shared->word);
 
-	while (!lock_word_is_free(word)) {
-		if (word & LOCK_WAIT)
+	while (!is_open_to(wait, word)) {
+		if (wait->has_begun && (word & LOCK_WAIT))
 			return false;
-		if (cas_seqcst(shared_word, &word, word | LOCK_WAIT))
-			return false;
+		if (!cas_seqcst(&shared->word, &word, lock_word_waited_for(word)))
+			continue;
+		if (!wait->has_begun)
+			wait->began = load_relaxed(&shared->grants);
+		wait->has_begun = true;
+		return false;
 	}
 	return true;
 }
@@ -218,7 +237,7 @@ static uint32_t wait_blocker(void *arg)
 {
 	struct lock_wait *wait = arg;
 
-	return owner_client(wait->lock);
+	return blocker(wait->lock);
 }
 
 static bool find_owner(struct mp_lock *lock, struct mp_who *ret_who)
@@ -269,41 +288,63 @@ static cold int explain_wait(struct mp_lock *lock, int error)
 	return explain(error, "lock '%s': %s", object_name(&lock->handle), wait_trouble(error));
 }
 
-static int wait_for_lock(struct mp_lock *lock, struct self *me, int64_t timeout,
-			 bool *ret_is_again)
+/* With the lock: how often others had it since we stood in the line. */
+static void note_overtaking(const struct lock_wait *wait)
 {
-	struct lock_wait wait = { .lock = lock };
+	struct shm_lock *shared = wait->lock->shared;
+	uint64_t count = load_relaxed(&shared->grants) - wait->began;
+
+	if (wait->has_begun && count > load_relaxed(&shared->overtaken_most))
+		store_relaxed(&shared->overtaken_most,
+			      count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
+}
+
+static int wait_in_line(struct lock_wait *wait, int64_t deadline_ns, bool *ret_is_again)
+{
+	struct mp_lock *lock = wait->lock;
 	struct wait_point point = { .set = &lock->shared->waiters,
 				    .record = lock->handle.offset | WAIT_ACQUIRABLE,
 				    .is_ready = wait_is_ready,
 				    .mark = wait_mark,
 				    .blocker = wait_blocker,
-				    .object = &wait };
-	int64_t deadline_ns = clock_deadline_ns(timeout), began = clock_now_ns();
+				    .keeps_record = true,
+				    .object = wait };
 	int result, waited = 0;
 
-	add_relaxed(&lock->shared->contended, 1);
+	store_relaxed(&wait->me->shared->passed_at, load_relaxed(&lock->shared->grants));
 	do {
-		result = try_acquire(lock, me, ret_is_again);
+		result = try_acquire(lock, wait->me, ret_is_again);
 		if (result != -EAGAIN || waited < 0)
 			break;
-		waited = wait_until(me, &point, deadline_ns);
+		waited = wait_until(wait->me, &point, deadline_ns);
 		if (waited == 0 && clock_is_past(deadline_ns))
 			waited = -ETIMEDOUT;
 	} while (true);
-	if (waited < 0 && result == -EAGAIN)
-		result = explain_wait(lock, waited);
+	wait_end(wait->me);
+	return result == -EAGAIN ? explain_wait(lock, waited) : result;
+}
+
+static int wait_for_lock(struct mp_lock *lock, struct self *me, int64_t timeout,
+			 bool *ret_is_again)
+{
+	struct lock_wait wait = { .lock = lock, .me = me };
+	int64_t began = clock_now_ns();
+	int result;
+
+	add_relaxed(&lock->shared->contended, 1);
+	result = wait_in_line(&wait, clock_deadline_ns(timeout), ret_is_again);
+	if (result >= 0)
+		note_overtaking(&wait);
+	else
+		lock_heir_renounce(me, lock->shared);
 	add_relaxed(&lock->shared->wait_ns, (uint64_t)(clock_now_ns() - began));
-	/* The word must keep WAIT while others sleep, or our fast release would forget them. */
-	if (result >= 0 && wait_has_sleepers(&lock->shared->waiters))
-		or_seqcst(&lock->shared->word, LOCK_WAIT);
 	return result;
 }
 
 /* Who only polls never sleeps beside the owner's pidfd: ask for it now and then. */
 static void ask_after_owner(struct mp_lock *lock, struct self *me)
 {
-	uint32_t client = owner_client(lock);
+	uint32_t client = blocker(lock);
 	uint32_t generation = client_word_generation(slot_client_word(lock->seg, client));
 
 	if (++me->polls % POLLS_BEFORE_ASKING == 0 && lock->seg->hooks &&
@@ -323,7 +364,8 @@ static noinline_ int acquire_slow(struct mp_lock *lock, struct self *me, int64_t
 	} else if (result == -EAGAIN) {
 		ask_after_owner(lock, me);
 		return explain_later(result, "lock", object_raw_name(&lock->handle),
-				     "it is held; mp_lock_owner tells by whom");
+				     "it is held, which mp_lock_owner tells by whom, or is the "
+				     "turn of another who waits for it");
 	}
 	if (result < 0 || is_again)
 		return result;
@@ -362,24 +404,11 @@ static int refuse_release(struct mp_lock *lock, uint64_t word)
 		       object_name(&lock->handle), name_owner(&who, owner));
 }
 
-/* The release is done; wake the oldest waiter. */
-static void ring_next(struct mp_lock *lock, struct self *me, bool kept_wait)
-{
-	struct shm_lock *shared = lock->shared;
-
-	if (!wait_has_sleepers(&shared->waiters))
-		return;
-	if (!kept_wait)
-		or_seqcst(&shared->word, LOCK_WAIT);
-	wait_wake_one_slow(lock->seg, me, &shared->waiters);
-}
-
 static noinline_ int release_slow(struct mp_lock *lock, struct self *me)
 {
 	struct shm_lock *shared = lock->shared;
 	uint64_t word = load_relaxed(&shared->word);
-	uint64_t owner = lock_word_owner(word);
-	bool has_sleepers;
+	uint64_t owner = lock_word_owner(word), next;
 
 	if (owner == 0 || (lock->kind != MP_LOCK_PLAIN && owner != me->who))
 		return refuse_release(lock, word);
@@ -390,10 +419,10 @@ static noinline_ int release_slow(struct mp_lock *lock, struct self *me)
 	do {
 		if (lock_word_owner(word) != owner)
 			return refuse_release(lock, word); /* another released it meanwhile */
-		has_sleepers = wait_has_sleepers(&shared->waiters);
-	} while (!cas_seqcst(&shared->word, &word, has_sleepers ? LOCK_WAIT : 0));
+		next = lock_heir_next(lock->seg, shared, word);
+	} while (!cas_seqcst(&shared->word, &word, next));
 	pop_held(me, lock->handle.offset);
-	ring_next(lock, me, has_sleepers);
+	lock_heir_call(lock->seg, me, shared, next);
 	return 0;
 }
 
@@ -454,7 +483,7 @@ int mp_lock_repair(mp_lock *lock)
 			return explain(-EINVAL,
 				       "the lock '%s' is not poisoned, there is nothing to repair",
 				       object_name(&lock->handle));
-	} while (!cas_acquire(&lock->shared->word, &word, lock_word_taken(word, who)));
+	} while (!cas_acquire(&lock->shared->word, &word, lock_word_taken(word, who, me->thread)));
 	store_relaxed(&lock->shared->depth, 0);
 	return entered(lock, me, call_site(), MP_OWNER_DIED);
 }

@@ -9,6 +9,7 @@
 #include "cond_wake.h"
 #include "explain.h"
 #include "handle.h"
+#include "lock_heir.h"
 #include "lockword.h"
 #include "object_internal.h"
 #include "opts.h"
@@ -29,6 +30,7 @@ static int make_lock(struct seg *seg, struct self *me, void *object, const void 
 	store_relaxed(&shared->kind, wish->kind ? wish->kind : (uint32_t)MP_LOCK_CHECKED);
 	store_relaxed(&shared->on_owner_death,
 		      wish->on_owner_death ? wish->on_owner_death : (uint32_t)MP_OWNER_REPORT);
+	store_relaxed(&shared->is_fair, wish->fair != 0);
 	return 0;
 }
 
@@ -57,6 +59,8 @@ static void compare_lock(void *object, const void *opts, struct opts_difference 
 	opts_note_word(difference, "on_owner_death",
 		       after_death(load_relaxed(&shared->on_owner_death)),
 		       wish->on_owner_death ? after_death(wish->on_owner_death) : NULL);
+	opts_note_word(difference, "fair", load_relaxed(&shared->is_fair) ? "1" : "0",
+		       wish->fair ? "1" : NULL);
 }
 
 /* Where that thread had taken the lock, as its list of held locks says; 0: it does not say. */
@@ -77,7 +81,7 @@ static uint64_t site_of(struct seg *seg, uint64_t who, uint64_t offset)
 static bool recover_lock(struct seg *seg, void *object, struct sweep *sweep)
 {
 	struct shm_lock *shared = object;
-	uint64_t word = load_acquire(&shared->word);
+	uint64_t word = load_acquire(&shared->word), next;
 	bool poison = load_relaxed(&shared->on_owner_death) == MP_OWNER_POISON;
 	/* Read before the sweep is asked whether it is current: else it is another's. */
 	uint32_t pid = client_word_pid(slot_client_word(seg, sweep->client));
@@ -96,7 +100,10 @@ static bool recover_lock(struct seg *seg, void *object, struct sweep *sweep)
 		 * the lock could not be followed by another. */
 		if (load_relaxed(&shared->conditions))
 			cond_wake_all_of_lock(seg, shared->object.id, sweep);
-		if (!cas_seqcst(&shared->word, &word, lock_word_after_death(word, poison)))
+		next = lock_word_after_death(word, poison);
+		if (!poison)
+			next = lock_heir_next(seg, shared, next);
+		if (!cas_seqcst(&shared->word, &word, next))
 			continue;
 		add_relaxed(&shared->deaths, 1);
 		wait_wake_all(seg, NULL, &shared->waiters);
@@ -163,6 +170,10 @@ static int check_opts(struct seg *seg, struct opts_of what, const void *opts)
 	if (wish->on_owner_death > MP_OWNER_POISON)
 		return explain(-EINVAL, "lock '%s': opts.on_owner_death is %u, no enum "
 					"mp_owner_death", opts_name(what), wish->on_owner_death);
+	if (wish->fair > 1 || wish->reserved1)
+		return explain(-EINVAL, "lock '%s': opts.fair is %u and opts.reserved1 %u, 0 or 1 "
+					"and 0 are known", opts_name(what), wish->fair,
+			       wish->reserved1);
 	return 0;
 }
 

@@ -175,6 +175,10 @@ static void fill_lock(struct observe_copy *copy, struct observe_segment *segment
 	row->contended = load_relaxed(&lock->contended);
 	row->deaths = load_relaxed(&lock->deaths);
 	row->wait_ns = load_relaxed(&lock->wait_ns);
+	row->is_fair = load_relaxed(&lock->is_fair) != 0;
+	row->heir_thread = lock_word_heir(word);
+	row->overtaken_most = load_relaxed(&lock->overtaken_most);
+	row->passed_over = load_relaxed(&lock->passed_over);
 	fill_owner(copy, object, row);
 	row->held_ns = held_ns(copy, segment, index, object, row->grants);
 }

@@ -247,8 +247,14 @@ int wait_until(struct self *me, struct wait_point *point, int64_t deadline_ns)
 		count_own(&me->shared->handed_on, 1);
 		wait_wake_one_slow(me->seg, me, point->set); /* S10 */
 	}
-	store_release(&me->shared->record_count, 0); /* S11 */
+	if (!point->keeps_record)
+		wait_end(me); /* S11 */
 	return result < 0 ? result : 0;
+}
+
+void wait_end(struct self *me)
+{
+	swap_seqcst(&me->shared->record_count, 0);
 }
 
 const char *wait_trouble(int error)
@@ -298,6 +304,29 @@ static uint32_t choose_oldest(struct seg *seg, struct shm_waiters *set)
 	return oldest;
 }
 
+/* First whether somebody is in the slot: an earlier owner's record is gone before it says so. */
+bool wait_has_record(struct seg *seg, uint32_t thread, uint64_t record)
+{
+	struct shm_thread *shared = &seg->threads[thread];
+
+	return thread >= SLOT_FIRST && thread < seg->at.max_threads &&
+	       thread_word_state(load_seqcst(&shared->word)) == SLOT_LIVE &&
+	       load_seqcst(&shared->record_count) > 0 &&
+	       load_relaxed(&shared->records[0]) == record;
+}
+
+uint32_t wait_oldest_of_record(struct seg *seg, uint64_t record)
+{
+	uint32_t high = seg_threads_high(seg), oldest = SLOT_NONE;
+
+	for (uint32_t thread = SLOT_FIRST; thread < high; thread++)
+		if (wait_has_record(seg, thread, record) &&
+		    (oldest == SLOT_NONE || is_before_u32(load_relaxed(&seg->tickets[thread]),
+							  load_relaxed(&seg->tickets[oldest]))))
+			oldest = thread;
+	return oldest;
+}
+
 /* A rung process may be stopped, which io_uring hides from the ringer: where others could act in
  * its place, mpd looks again in some milliseconds. */
 static void ask_for_attention(struct seg *seg)
@@ -305,6 +334,20 @@ static void ask_for_attention(struct seg *seg)
 	if (load_relaxed(&seg->header->attention) || swap_seqcst(&seg->header->attention, 1))
 		return;
 	ring_mpd(seg);
+}
+
+bool wait_wake_thread(struct seg *seg, struct self *me, struct shm_waiters *set, uint32_t thread)
+{
+	uint64_t bit = UINT64_C(1) << (thread % 64);
+
+	if (!(and_seqcst(&set->leaf[thread / 64], ~bit) & bit)) /* W3 */
+		return false;
+	if (me)
+		count_own(&me->shared->rings, 1);
+	wait_ring(seg, thread);
+	if (wait_has_sleepers(set))
+		ask_for_attention(seg);
+	return true;
 }
 
 void wait_wake_one_slow(struct seg *seg, struct self *me, struct shm_waiters *set)

@@ -22,11 +22,16 @@ struct wait_point {
 	void *object;
 	/* Waits so far for the same thing: the first takes a ticket, the rest keep it. */
 	uint32_t turns;
+	/* The record says so from the first wait to wait_end(), not only while one lasts. */
+	bool keeps_record;
 };
 
 /* Wait until `point` may be ready: spin, announce, re-check, sleep. 0: try again now.
  * -ETIMEDOUT, -EINTR: a wake that was spent on this thread has been handed on. */
 int wait_until(struct self *me, struct wait_point *point, int64_t deadline_ns);
+
+/* Who keeps his record has it or gives up. seq_cst: before a look at what was promised to him. */
+void wait_end(struct self *me);
 
 /* What any other error of wait_until() means and what to do, for a sentence. */
 const char *wait_trouble(int error);
@@ -34,6 +39,14 @@ const char *wait_trouble(int error);
 /* After a seq_cst publish: ring the one who waited longest. */
 void wait_wake_one_slow(struct seg *seg, struct self *me, struct shm_waiters *set);
 void wait_wake_all(struct seg *seg, struct self *me, struct shm_waiters *set);
+
+/* Who waited longest of those whose kept record is `record`, awake or asleep; SLOT_NONE: there is
+ * none. Looks at each thread slot. */
+uint32_t wait_oldest_of_record(struct seg *seg, uint64_t record);
+bool wait_has_record(struct seg *seg, uint32_t thread, uint64_t record);
+
+/* Ring that one. False: its bit is not in the set, so it is awake, was rung, or is gone. */
+bool wait_wake_thread(struct seg *seg, struct self *me, struct shm_waiters *set, uint32_t thread);
 
 /* Ring one doorbell. True if the kernel woke somebody or nobody had to be woken. */
 bool wait_ring(struct seg *seg, uint32_t thread);

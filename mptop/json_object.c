@@ -110,6 +110,10 @@ void json_lock_members(struct json *json, const struct mp_observed_lock *lock, u
 	json_unsigned(json, "contended", lock->contended);
 	json_unsigned(json, "deaths", lock->deaths);
 	json_unsigned(json, "wait_ns", lock->wait_ns);
+	json_bool(json, "fair", lock->is_fair);
+	json_unsigned(json, "heir_thread", lock->heir_thread);
+	json_unsigned(json, "overtaken_most", lock->overtaken_most);
+	json_unsigned(json, "passed_over", lock->passed_over);
 }
 
 void json_queue_members(struct json *json, const struct mp_observed_queue *queue)

@@ -164,7 +164,7 @@ static void describe(const struct show *show, const void *row, struct text *text
 	const struct mp_observed_lock *lock = ROW(row)->lock;
 
 	cell_name(show, row, text);
-	text_add(text, " %s lock, owner ", lock->kind);
+	text_add(text, " %s%s lock, owner ", lock->is_fair ? "fair " : "", lock->kind);
 	cell_owner(show, row, text);
 	if (lock->owner_thread && lock->held_ns) {
 		text_add(text, " for ");
@@ -176,6 +176,7 @@ static void describe(const struct show *show, const void *row, struct text *text
 	format_count(text, lock->grants, "grant");
 	text_add(text, ", %llu contended, ", (unsigned long long)lock->contended);
 	format_count(text, lock->deaths, "death");
+	text_add(text, ", overtaken %u times at most", lock->overtaken_most);
 }
 
 const struct view view_lock = {

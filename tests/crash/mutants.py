@@ -173,8 +173,8 @@ MUTANTS = [
            '(store_relaxed(&lock->shared->word, who), true))',
            'lock acquire', 'snapshot'),
     Mutant('death_of_a_holder_untold', 'lock_object.c',
-           'if (!cas_seqcst(&shared->word, &word, lock_word_after_death(word, poison)))',
-           'if (!cas_seqcst(&shared->word, &word, word & LOCK_WAIT))',
+           'next = lock_word_after_death(word, poison);',
+           'next = word & LOCK_WAIT;',
            'lock acquire', 'snapshot'),
     Mutant('new_object_keeps_its_blocks_held', 'object.c',
            'object_link_blocks(seg, entry);',
@@ -201,7 +201,7 @@ MUTANTS = [
            '.is_redelivered = false };',
            'get', 'snapshot'),
     Mutant('waiter_for_the_lock_unrung', 'lock.c',
-           'wait_wake_one_slow(lock->seg, me, &shared->waiters);',
+           'lock_heir_call(lock->seg, me, shared, next);',
            ';',
            'lock release', 'live'),
     Mutant('recovery_waits_for_a_guard', 'object_free.c',
@@ -231,9 +231,9 @@ MUTANTS = [
            '',
            'lock close', 'snapshot'),
     Mutant('lock_recovered_in_two_steps', 'lock_object.c',
-           'if (!cas_seqcst(&shared->word, &word, lock_word_after_death(word, poison)))',
+           'if (!cas_seqcst(&shared->word, &word, next))',
            'if (!cas_seqcst(&shared->word, &word, word & LOCK_WAIT) || '
-           '(or_seqcst(&shared->word, lock_word_after_death(word, poison)), false))',
+           '(or_seqcst(&shared->word, next), false))',
            'recovery of lock release', 'snapshot'),
     Mutant('a_late_recoverer_is_always_in_time', 'sweep.c',
            'return client_word_generation(word) == sweep->generation &&',
@@ -321,15 +321,18 @@ MUTANTS = [
            'if (false &&',
            'queue from id', 'live'),
     Mutant('report_taken_before_the_lock', 'lock.c',
-           'if (cas_acquire(&lock->shared->word, &word, lock_word_taken(word, who)))',
+           '} while (!cas_acquire(&lock->shared->word, &word, '
+           'lock_word_taken(held, who, me->thread)));',
            'uint64_t bare = word & ~LOCK_DIED; '
            'if (bare != word) store_relaxed(&lock->shared->word, bare); '
-           'if (cas_acquire(&lock->shared->word, &bare, lock_word_taken(word, who)))',
+           'if (cas_acquire(&lock->shared->word, &bare, '
+           'lock_word_taken(held, who, me->thread))) break; '
+           'word = bare; } while (true);',
            'lock acquire', 'snapshot'),
     Mutant('unlisted_lock_of_the_dead_untold', 'lock_object.c',
-           'if (!cas_seqcst(&shared->word, &word, lock_word_after_death(word, poison)))',
+           'if (!cas_seqcst(&shared->word, &word, next))',
            'if (!cas_seqcst(&shared->word, &word, load_relaxed(&shared->died_site) '
-           '? lock_word_after_death(word, poison) : word & LOCK_WAIT))',
+           '? next : word & LOCK_WAIT))',
            'lock acquire', 'snapshot'),
 ]
 

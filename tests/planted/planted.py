@@ -132,11 +132,11 @@ FAULTS = [
           'sys/worlds_many/full_table_of_threads_names_the_limit_and_has_room_again'),
     # --- tests/sys/test_worlds_pause.c
     Fault('silence_taken_for_death', 'libshm/lock.c',
-          'if (waited < 0 && result == -EAGAIN)\n',
+          'return result == -EAGAIN ? explain_wait(lock, waited) : result;',
           'if (waited < 0 && result == -EAGAIN)\n'
-          '\t\tlock->seg->hooks->client_died(lock->seg, owner_client(lock),\n'
-          '\t\t\tclient_word_generation(slot_client_word(lock->seg, owner_client(lock))));\n'
-          '\tif (waited < 0 && result == -EAGAIN)\n',
+          '\t\tlock->seg->hooks->client_died(lock->seg, blocker(lock),\n'
+          '\t\t\tclient_word_generation(slot_client_word(lock->seg, blocker(lock))));\n'
+          '\treturn result == -EAGAIN ? explain_wait(lock, waited) : result;',
           'sys/worlds_pause/for_long_is_not_taken_for_dead'),
     Fault('death_left_to_mpd', 'libshm/slot_process.c',
           '*ret_is_gone = errno == ESRCH || is_gone_without_pidfd(seg, client, word);',

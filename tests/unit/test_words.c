@@ -56,13 +56,40 @@ static void who_names_slot_and_generation(void **state)
 static void lock_word_taken_tells_a_death_once_and_keeps_the_sleepers(void **state)
 {
 	uint64_t who = who_make(5, 9);
-	uint64_t word = lock_word_taken(LOCK_WAIT | LOCK_DIED, who);
+	uint64_t word = lock_word_taken(LOCK_WAIT | LOCK_DIED, who, who_slot(who));
 
 	assert_int_equal(lock_word_owner(word), who);
 	assert_true(word & LOCK_WAIT);
 	assert_false(word & LOCK_DIED);
 	assert_false(lock_word_is_free(word));
-	assert_int_equal(lock_word_taken(0, who), who);
+	assert_int_equal(lock_word_taken(0, who, who_slot(who)), who);
+}
+
+static void promised_lock_is_open_to_its_heir_and_as_often_to_others_as_it_has_credit(void **state)
+{
+	uint64_t heir = who_make(5, 9), other = who_make(6, 1);
+	uint64_t word = lock_word_promised(LOCK_WAIT | LOCK_DIED | LOCK_NEWS, 5, 1), held;
+
+	assert_true(lock_word_is_free(word));
+	assert_true(lock_word_is_open_to(word, 5) && lock_word_is_open_to(word, 6));
+	held = lock_word_taken(word, other, 6);
+	assert_true(lock_word_owner(held) == other && lock_word_heir(held) == 5);
+	assert_int_equal(lock_word_credit(held), 0);
+	assert_false(lock_word_is_open_to(held, 5));
+	word = lock_word_promised(LOCK_WAIT, 5, 0);
+	assert_true(lock_word_is_open_to(word, 5));
+	assert_false(lock_word_is_open_to(word, 6));
+	assert_true(lock_word_taken(word, heir, 5) == (heir | LOCK_WAIT));
+	assert_true(lock_word_promised(word, 0, 0) == LOCK_WAIT);
+}
+
+static void who_begins_to_wait_leaves_another_word(void **state)
+{
+	uint64_t held = who_make(5, 9);
+
+	assert_true(lock_word_waited_for(held) == (held | LOCK_WAIT));
+	assert_true(lock_word_waited_for(held | LOCK_WAIT) == (held | LOCK_WAIT | LOCK_NEWS));
+	assert_true(lock_word_waited_for(held | LOCK_WAIT | LOCK_NEWS) == (held | LOCK_WAIT));
 }
 
 static void lock_word_after_death_is_free_and_marked(void **state)
@@ -150,6 +177,8 @@ static const struct harness_test tests[] = {
 	HARNESS_TEST(generation_wraps_past_zero_and_stays_in_its_field),
 	HARNESS_TEST(who_names_slot_and_generation),
 	HARNESS_TEST(lock_word_taken_tells_a_death_once_and_keeps_the_sleepers),
+	HARNESS_TEST(promised_lock_is_open_to_its_heir_and_as_often_to_others_as_it_has_credit),
+	HARNESS_TEST(who_begins_to_wait_leaves_another_word),
 	HARNESS_TEST(lock_word_after_death_is_free_and_marked),
 	HARNESS_TEST(cell_word_keeps_each_field),
 	HARNESS_TEST(cell_word_redelivered_is_ready_and_never_looks_like_the_first_time),

@@ -30,7 +30,9 @@ struct mp_lock_opts {
 	uint32_t on_owner_death; /* enum mp_owner_death; 0: report, or whatever is there */
 	uint32_t flags;          /* MP_EXISTING MP_EXCLUSIVE */
 	uint32_t reserved0;
-	uint64_t reserved[14]; /* zero */
+	uint32_t fair; /* 1: nobody who waits is overtaken; 0: 64 times, or whatever is there */
+	uint32_t reserved1;
+	uint64_t reserved[13]; /* zero */
 };
 
 /* Who holds a lock. pid and tid are those of the holder's own namespace; a plain lock is held by a
@@ -96,6 +98,9 @@ MP_MUST_USE int mp_lock_from_id(mp_segment *segment, uint64_t id, mp_lock **ret_
 
 /* Take the lock, waiting at most `timeout` nanoseconds. MP_OWNER_DIED (1): you hold it and the
  * previous holder died holding it; look at what it guards. Cost: 1 CAS when free.
+ * Who waits is overtaken by at most 64 later ones, at a lock opened with opts.fair by none; one who
+ * does not run for 5 ms when its turn has come is passed over. -EAGAIN: it is held, or is the turn
+ * of another.
  *
  * Blocks:  until it is free or timeout; MP_NOW never blocks. Fast path: no system call.
  * Threads: any thread of any attached process, at once.

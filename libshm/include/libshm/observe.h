@@ -60,12 +60,16 @@ struct mp_observed_lock {
 	uint32_t is_poisoned;
 	uint32_t depth;       /* of recursion; 0 unless held more than once */
 	uint32_t is_unlinked; /* its name is gone, somebody still has it open */
-	uint32_t reserved;
+	uint32_t is_fair;
 	uint64_t grants, contended, deaths;
 	uint64_t wait_ns; /* sum of the slow waits */
 	int64_t held_ns;  /* at least: since this observer first saw this grant, or since its owner
 			   * waits for something else; 0 when free */
 	uint64_t site;    /* return address of the acquire, 0 unknown */
+	uint32_t heir_thread;    /* slot of the one it is promised to, 0 nobody */
+	uint32_t overtaken_most; /* how often others had it while one waited for it */
+	uint32_t passed_over;    /* promises that nobody came for */
+	uint32_t reserved;
 };
 
 struct mp_observed_queue {
