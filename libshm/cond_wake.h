@@ -11,7 +11,7 @@
 struct sweep;
 
 /* What it costs in looks: a ring takes longer than a look. */
-#define COND_WAKE_LOOKS 4096
+#define COND_WAKE_LOOKS 3072
 
 /* Every thread that waits in that condition, or in any that belongs to that lock, is notified and
  * rung; one that had been notified is rung again, for who did it may have died before. As long as

@@ -77,6 +77,7 @@ static uint64_t site_of(struct seg *seg, uint64_t who, uint64_t offset)
 
 /* Rings take longer than looks. */
 #define LOOKS_OF_A_DEATH (4096 + COND_WAKE_LOOKS)
+static_assert(LOOKS_OF_A_DEATH < TURN_STEP_MAX, "a turn has to have room for a death");
 
 static bool recover_lock(struct seg *seg, void *object, struct sweep *sweep)
 {

@@ -26,7 +26,7 @@
 
 #define CAPACITY_DEFAULT 1024
 #define LOOKS_OF_ALL_LEASES (LEASE_CHUNKS_MAX * (LEASES_PER_CHUNK + 1))
-static_assert(LOOKS_OF_ALL_LEASES <= TURN_STEP_MAX, "a turn has to have room for them");
+static_assert(LOOKS_OF_ALL_LEASES < TURN_STEP_MAX, "a turn has to have room for them");
 
 /* What a queue is made from, and its name for sentences. */
 struct queue_wish {

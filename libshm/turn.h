@@ -16,7 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A step may take so many at once, at most: each turn has more, or the walk would never go on. */
+/* A step may take so many at most, with all that its walks take on the way to it: each turn has as
+ * many, or the walk would never go on. */
 #define TURN_STEP_MAX 8192
 
 struct turn {
