@@ -25,7 +25,9 @@ LOCKS = ([f'lock_{kind}' for kind in (
     'untracked')] + ['sem_posix', 'sem', 'sem_owned', 'event_set_and_clear'] + [
         f'contended_{kind}' for kind in ('naive', 'pthread', 'pthread_robust', 'plain', 'checked',
                                          'sem_posix', 'sem', 'sem_owned')] + [
-        f'barrier_{kind}' for kind in ('pthread_2', '2', 'pthread_4', '4')])
+        f'barrier_{kind}' for kind in ('pthread_2', '2', 'pthread_4', '4')] + [
+            f'rwlock_{who}{what}' for who in ('pthread_', '') for what in (
+                'read', 'write', 'two_readers')])
 SLEEPS = ([f'{who}_round_trip_asleep' for who in (
     'futex', 'pipe', 'queue', 'event', 'pthread_cond', 'cond')] +
           [f'{who}_{what}' for who in ('futex', 'queue', 'event') for what in ('wake', 'waker_pays')] +

@@ -51,6 +51,10 @@
 	ROW("lock", name, "ns", 8, contend, WITH(contend_too), ARG(mutex), RATE, __VA_ARGS__)
 #define MEET(name, what, ...)                                                                      \
 	ROW("lock", name, "ns", 8, meet, WITH(meet_too), ARG(what), __VA_ARGS__)
+#define RWLOCK(name, what, ...) PAIRS(name, pairs_of_rwlock, ARG(what), __VA_ARGS__)
+#define READ_TOGETHER(name, what, ...)                                                             \
+	ROW("lock", name, "ns", 8, read_together, WITH(read_together_too), ARG(what), RATE,        \
+	    __VA_ARGS__)
 #define TO_ALL_CONTENDED TO("contended_naive", "contended_pthread", "contended_pthread_robust")
 #define ASLEEP(name, function, partner, what, ...)                                                 \
 	ROW("asleep", name, "ns", 8, function, WITH(partner), ARG(what), LONG, __VA_ARGS__)
@@ -92,6 +96,13 @@ const struct row rows[] = {
 	PAIRS("event_set_and_clear", pairs_event, TO("lock_naive")),
 	PAIRS("lock_untracked", pairs_of_library, ARG(library_untracked), TO("lock_naive")),
 	PAIRS("lock_tracked", pairs_of_library, ARG(library_tracked), TO("lock_untracked")),
+	RWLOCK("rwlock_pthread_read", rwlock_pthread_read, TO("lock_naive")),
+	RWLOCK("rwlock_read", rwlock_read, TO("rwlock_pthread_read", "lock_naive")),
+	RWLOCK("rwlock_pthread_write", rwlock_pthread_write, TO("lock_naive")),
+	RWLOCK("rwlock_write", rwlock_write, TO("rwlock_pthread_write", "lock_naive")),
+	READ_TOGETHER("rwlock_pthread_two_readers", rwlock_pthread_read, TO("rwlock_pthread_read")),
+	READ_TOGETHER("rwlock_two_readers", rwlock_read,
+		      TO("rwlock_read", "rwlock_pthread_two_readers")),
 	CONTENDED("contended_naive", mutex_naive, TO("line")),
 	CONTENDED("contended_pthread", mutex_pthread, TO("contended_naive")),
 	CONTENDED("contended_pthread_robust", mutex_robust, TO("contended_naive")),
@@ -144,6 +155,7 @@ void rows_open(void)
 	crowds_open();
 	locks_open();
 	barriers_open();
+	rwlocks_open();
 	channels_open();
 	setup_open();
 }

@@ -65,6 +65,13 @@ void meet(struct run *run);
 void meet_too(struct run *run);
 extern const struct meeting meeting_pthread_2, meeting_pthread_4, meeting_2, meeting_4;
 
+/* rows_rwlock.c: one process, and two that read at once. */
+void rwlocks_open(void);
+void pairs_of_rwlock(struct run *run);
+void read_together(struct run *run);
+void read_together_too(struct run *run);
+extern const struct pairs rwlock_pthread_read, rwlock_pthread_write, rwlock_read, rwlock_write;
+
 /* rows_tracking.c: a library with its tracking built out. */
 void pairs_of_library(struct run *run);
 extern const struct library library_tracked, library_untracked;
