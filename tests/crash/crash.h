@@ -29,6 +29,7 @@
 #include <libshm/event.h>
 #include <libshm/lock.h>
 #include <libshm/queue.h>
+#include <libshm/rwlock.h>
 #include <libshm/sem.h>
 
 #include <stdatomic.h>
@@ -65,6 +66,7 @@ struct party {
 	mp_sem *sem;
 	mp_barrier *barrier;
 	mp_cond *cond;
+	mp_rwlock *rwlock;
 	struct mp_slot slot;
 	uint64_t reference;
 	uint64_t message[BUFFER_BYTES / 8]; /* what it will put */
@@ -154,7 +156,7 @@ struct limits {
 };
 
 extern const struct family lock_family, event_family, sem_family, barrier_family, cond_family,
-	queue_family, object_family, arena_family, attach_family, recovery_family;
+	rwlock_family, queue_family, object_family, arena_family, attach_family, recovery_family;
 extern const struct family *const families[];
 extern const unsigned family_count;
 extern struct totals *totals;

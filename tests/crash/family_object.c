@@ -268,6 +268,10 @@ static const struct operation operations[] = {
 	OPENS("condition from id", CONDITION, ANONYMOUS, object_open_by_id),
 	CLOSES("condition unlink", CONDITION, EXISTS | WAITED_IN, object_unlink_it),
 	CLOSES("condition close", CONDITION, UNLINKED | UNLINKED_WAITED_IN, object_close_it),
+	OPENS("rwlock open", RWLOCK, NOTHING | REUSED, object_make),
+	OPENS("rwlock from id", RWLOCK, ANONYMOUS, object_open_by_id),
+	CLOSES("rwlock unlink", RWLOCK, EXISTS | WAITED_IN, object_unlink_it),
+	CLOSES("unheld rwlock close", RWLOCK, UNLINKED | UNLINKED_WAITED_IN, object_close_it),
 	CLOSES("unheld lock close", LOCK, UNLINKED | UNLINKED_WAITED_IN, object_close_it),
 };
 

@@ -17,7 +17,7 @@
 
 #include <time.h>
 
-#define CONDITIONS 2
+#define CONDITIONS 3
 #define LOOKS 3
 
 static bool is_alive(const struct scene *scene, enum role role)

@@ -25,9 +25,9 @@
 #define PROGRESS_NS INT64_C(15000000000)
 
 const struct family *const families[] = { &lock_family, &event_family, &sem_family,
-					  &barrier_family, &cond_family, &queue_family,
-					  &object_family, &arena_family, &attach_family,
-					  &recovery_family };
+					  &barrier_family, &cond_family, &rwlock_family,
+					  &queue_family, &object_family, &arena_family,
+					  &attach_family, &recovery_family };
 const unsigned family_count = sizeof families / sizeof *families;
 struct totals *totals;
 struct limits limits;

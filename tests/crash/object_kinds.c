@@ -266,6 +266,58 @@ static int await_cond(struct party *party)
 	return result;
 }
 
+/* --- read-write locks --- */
+
+static int open_rwlock(struct party *party, const char *name, uint32_t flags)
+{
+	struct mp_rwlock_opts opts = { .flags = flags };
+
+	return mp_rwlock_open(&party->handle, name, &opts, &party->rwlock);
+}
+
+static int rwlock_from_id(struct party *party, uint64_t id)
+{
+	return mp_rwlock_from_id(&party->handle, id, &party->rwlock);
+}
+
+static uint64_t id_of_rwlock(const struct party *party)
+{
+	return mp_rwlock_id(party->rwlock);
+}
+
+static int unlink_rwlock(struct party *party, const char *name)
+{
+	return mp_rwlock_unlink(&party->handle, name);
+}
+
+static bool rwlock_works(struct party *party)
+{
+	return mp_rwlock_acquire_read(party->rwlock, MP_NOW) == 0 &&
+	       mp_rwlock_release(party->rwlock) == 0 &&
+	       mp_rwlock_acquire_write(party->rwlock, MP_NOW) == 0 &&
+	       mp_rwlock_release(party->rwlock) == 0;
+}
+
+static void hold_rwlock(struct party *party)
+{
+	require(mp_rwlock_acquire_write(party->rwlock, MP_NOW) == 0);
+}
+
+static void release_rwlock(struct party *party)
+{
+	require(mp_rwlock_release(party->rwlock) == 0);
+}
+
+/* To write: who reads is in when the one before has left, awake or not. */
+static int pass_rwlock(struct party *party)
+{
+	int result = mp_rwlock_acquire_write(party->rwlock, MP_FOREVER);
+
+	if (result >= 0)
+		release_rwlock(party);
+	return result;
+}
+
 /* --- all --- */
 
 static const struct object_verbs queues = {
@@ -290,11 +342,17 @@ static const struct object_verbs conditions = {
 	leave_unnotified, notify_cond, await_cond,
 };
 
+static const struct object_verbs rwlocks = {
+	open_rwlock, rwlock_from_id, id_of_rwlock, unlink_rwlock, rwlock_works,
+	hold_rwlock, release_rwlock, pass_rwlock,
+};
+
 const struct object_verbs *object_verbs_of(const struct scene *scene)
 {
 	static const struct object_verbs *const kinds[] = {
 		[QUEUE] = &queues, [LOCK] = &locks, [FILLED] = &queues, [EVENT] = &events,
-		[SEMAPHORE] = &sems, [CONDITION] = &conditions
+		[SEMAPHORE] = &sems, [CONDITION] = &conditions,
+		[RWLOCK] = &rwlocks
 	};
 
 	return kinds[scene->operation->variant];
@@ -302,7 +360,8 @@ const struct object_verbs *object_verbs_of(const struct scene *scene)
 
 bool object_is_open(const struct party *party)
 {
-	return party->queue || party->lock || party->event || party->sem || party->cond;
+	return party->queue || party->lock || party->event || party->sem || party->cond ||
+	       party->rwlock;
 }
 
 void object_close_handle(struct party *party)
@@ -312,4 +371,5 @@ void object_close_handle(struct party *party)
 	party->lock = mp_lock_close(party->lock);
 	party->event = mp_event_close(party->event);
 	party->sem = mp_sem_close(party->sem);
+	party->rwlock = mp_rwlock_close(party->rwlock);
 }

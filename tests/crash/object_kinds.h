@@ -9,7 +9,7 @@
 #include "crash.h"
 
 /* What `variant` says the object is: FILLED is a queue with CAPACITY messages. */
-enum { QUEUE, LOCK, FILLED, EVENT, SEMAPHORE, CONDITION };
+enum { QUEUE, LOCK, FILLED, EVENT, SEMAPHORE, CONDITION, RWLOCK };
 
 #define MESSAGE_BYTES 400 /* in a block of its own */
 

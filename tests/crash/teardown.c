@@ -13,6 +13,7 @@
 #include "object.h"
 #include "queue_internal.h"
 #include "barrier_internal.h"
+#include "rwlock_internal.h"
 #include "sem_internal.h"
 #include "require.h"
 #include "slotword.h"
@@ -38,6 +39,9 @@ static void close_all(struct party *party)
 		mp_sem_close(party->sem);
 	if (party->barrier && holds(party, &party->barrier->handle))
 		mp_barrier_close(party->barrier);
+	if (party->rwlock && holds(party, &party->rwlock->handle))
+		mp_rwlock_close(party->rwlock);
+	party->rwlock = NULL;
 	party->barrier = NULL;
 	party->sem = NULL;
 	party->event = NULL;
@@ -60,6 +64,8 @@ static void unlink_entry(struct scene *scene, const struct shm_entry *entry)
 		require(mp_sem_unlink(segment, name) == 0);
 	else if (load_relaxed(&entry->kind) == OBJECT_BARRIER)
 		require(mp_barrier_unlink(segment, name) == 0);
+	else if (load_relaxed(&entry->kind) == OBJECT_RWLOCK)
+		require(mp_rwlock_unlink(segment, name) == 0);
 	else if (load_relaxed(&entry->kind) == OBJECT_CONDITION)
 		require(mp_cond_unlink(segment, name) == 0);
 	else
