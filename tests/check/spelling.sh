@@ -6,5 +6,5 @@ if ! command -v codespell >/dev/null 2>&1; then
 	echo 'codespell is not installed'
 	exit 77
 fi
-codespell --ignore-words tests/check/spelling.txt run .ci README.md CHANGELOG.md CONTRIBUTING.md \
+codespell --ignore-words tests/check/spelling.txt run .ci README.md \
 	docs libshm mpd mptop tests || exit 1
