@@ -69,7 +69,7 @@ static void begin(struct chaos *chaos)
 	*chaos = (struct chaos){ 0 };
 	clock_gettime(CLOCK_REALTIME, &now);
 	chaos->random = (uint64_t)now.tv_nsec | 1;
-	print_message("seed %llu\n", (unsigned long long)chaos->random);
+	printf("seed %llu\n", (unsigned long long)chaos->random);
 	open_objects(&chaos->field);
 	chaos->field.books = mmap(NULL, sizeof(*chaos->field.books), PROT_READ | PROT_WRITE,
 				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -247,12 +247,12 @@ static void say_what_was_done(const struct chaos *chaos)
 	struct sync_books *books = chaos->field.books;
 
 	for (unsigned i = 0; i < ACT_COUNT; i++)
-		print_message("%s: %llu times, %u killed there\n", sync_act_names[i],
-			      (unsigned long long)atomic_load(&books->acts[i]), chaos->kills[i]);
-	print_message("%u kills, %llu deaths told, %llu met, %llu meetings broken\n",
-		      chaos->all_kills, (unsigned long long)atomic_load(&books->deaths_told),
-		      (unsigned long long)atomic_load(&books->met),
-		      (unsigned long long)atomic_load(&books->broken));
+		printf("%s: %llu times, %u killed there\n", sync_act_names[i],
+		       (unsigned long long)atomic_load(&books->acts[i]), chaos->kills[i]);
+	printf("%u kills, %llu deaths told, %llu met, %llu meetings broken\n", chaos->all_kills,
+	       (unsigned long long)atomic_load(&books->deaths_told),
+	       (unsigned long long)atomic_load(&books->met),
+	       (unsigned long long)atomic_load(&books->broken));
 }
 
 static void close_objects(struct sync_field *field)
