@@ -9,6 +9,7 @@
  */
 #include "input.h"
 
+#include "attach_sync.h"
 #include "fence.h"
 #include "scene.h"
 
@@ -49,6 +50,7 @@ struct stage {
 	struct mp_slot slots[HANDLES_MAX];
 	mp_queue *slot_queues[HANDLES_MAX];
 	struct stalled_audit looks;
+	struct sync_stage sync;
 };
 
 static const char *name_of(unsigned arg)
@@ -298,11 +300,33 @@ static void (*const steps[])(struct stage *stage, unsigned arg) = {
 	end_slot,  ask_queue, open_by_id, unlink_name, sweep,	 audit, look_around, become_mpd,
 };
 
+/* Steps from here on are about what threads only meet at. */
+#define SYNC_STEPS 0xe0
+
+static void play_sync(struct stage *stage, unsigned step)
+{
+	switch (step % 4) {
+	case 0:
+		sync_open(&stage->sync, input_u8(stage->input));
+		break;
+	case 1:
+		sync_spoil(&stage->sync, stage->seg, stage->input);
+		break;
+	default:
+		look_at(sync_use(&stage->sync, input_u8(stage->input)));
+	}
+}
+
 static void play(struct stage *stage)
 {
+	stage->sync.segment = &stage->handle;
 	for (unsigned i = 0; i < STEPS_MAX && stage->input->left; i++) {
 		unsigned step = input_u8(stage->input), arg = 0;
 
+		if (step >= SYNC_STEPS) {
+			play_sync(stage, step);
+			continue;
+		}
 		if (step % (sizeof steps / sizeof steps[0]))
 			arg = input_u8(stage->input);
 		steps[step % (sizeof steps / sizeof steps[0])](stage, arg);
@@ -315,6 +339,7 @@ static void leave(struct stage *stage)
 		mp_lock_close(stage->locks[i]);
 		mp_queue_close(stage->queues[i]);
 	}
+	sync_close(&stage->sync);
 	recover_own_exit(stage->seg);
 	seg_unmap(stage->seg);
 }
