@@ -277,6 +277,7 @@ int harness_main(int argc, char **argv, const struct harness_test *tests, size_t
 		return 2;
 	}
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	signal(SIGHUP, SIG_DFL); /* of nohup: a shell can trap no signal that it inherits ignored */
 	for (size_t i = 0; i < count; i++)
 		wanted += is_wanted(&tests[i], &options);
 	if (!options.is_list)

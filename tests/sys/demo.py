@@ -211,6 +211,7 @@ def run_test(test):
 
 def main(all_tests, names):
     """Run those named, or all; TAP."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL) # of nohup: a shell can trap none that it ignores
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     tests = [test for test in all_tests if not names or test.__name__ in names]
     failed = 0
